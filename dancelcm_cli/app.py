@@ -1,0 +1,91 @@
+"""The root command, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from dancelcm_cli import __version__
+from dancelcm_cli.commands import animate, distill, evaluate, preprocess, train
+from dancelcm_cli.console import print_error, print_result
+from dancelcm_cli.errors import DanceLCMError, InterruptedRunError, OutOfMemoryError
+
+DEBUG_VARIABLE = "DANCELCM_DEBUG"  # 1: tracebacks and third parties' warnings are shown
+OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "failed to allocate")
+
+app = typer.Typer(
+    name="dancelcm",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=animate.EXAMPLES)(animate.animate)
+app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=distill.EXAMPLES)(distill.distill)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_result({"dancelcm": __version__})
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Make a still photo dance: a picture and a driving video in, an mp4 out, in 1 to 8 steps.
+
+    [bold]animate[/bold] works at once, with the bundled model. The others make a model of
+    your own: [bold]preprocess[/bold] videos into shards, [bold]train[/bold] a teacher on them,
+    [bold]distill[/bold] it into a few-step student, [bold]evaluate[/bold] what that makes.
+    """
+
+
+def main(command: Callable[[], object] = app) -> None:
+    """Run `command` and leave the process with its exit code.
+
+    Exit codes: 0 done, 2 the user can fix it, 3 weights missing, 4 out of memory, 5 part of a batch
+    failed, 130 interrupted. Only an error that nobody foresaw, or DANCELCM_DEBUG=1, shows a
+    traceback.
+    """
+    debugging = os.environ.get(DEBUG_VARIABLE) == "1"
+    if not debugging:
+        warnings.simplefilter("ignore")
+    try:
+        command()
+    except (Exception, KeyboardInterrupt) as error:
+        known = _as_user_error(error)
+        if debugging or known is None:
+            raise
+        print_error(known.message, known.hint)
+        sys.exit(known.exit_code)
+
+
+def _as_user_error(error: BaseException) -> DanceLCMError | None:
+    if isinstance(error, DanceLCMError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError("Interrupted.")
+    # PyTorch's are RuntimeErrors: told by their words, they need no import of it.
+    phrases = (phrase in str(error).lower() for phrase in OUT_OF_MEMORY_PHRASES)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrases)):
+        return OutOfMemoryError(
+            "Memory ran out.",
+            hint="Take fewer frames, a smaller batch or a smaller recipe, or --device cpu.",
+        )
+    return None

@@ -1,0 +1,82 @@
+"""`dancelcm train`: shards become a teacher, or the small autoencoder before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dancelcm_cli.commands.options import (
+    DEFAULTS,
+    DeviceOption,
+    RecipeOption,
+    ResumeOption,
+    RunOutputOption,
+    SeedOption,
+    SetOption,
+    ShardsArgument,
+    resolve_recipe,
+    run_folder,
+    run_recipe,
+)
+from dancelcm_cli.console import RichProgress, print_result
+
+EXAMPLES = """[bold]Examples[/bold]
+
+$ dancelcm train shards --init assets/tiny/teacher --steps 500
+
+$ dancelcm train shards --resume runs/train-20250101-120000
+"""
+
+
+def train(
+    shards: ShardsArgument = Path("shards"),
+    part: Annotated[
+        Literal["teacher", "autoencoder"] | None,
+        typer.Option(
+            help="What to train; an autoencoder needs shards with `--store frames`.",
+            show_default=str(DEFAULTS.train.part),
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Model folder to start from. Its network is fine-tuned; where it holds an "
+            "autoencoder alone, an untrained network of the recipe's sizes joins it.",
+        ),
+    ] = None,
+    output: RunOutputOption = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Optimizer steps in all.", show_default=str(DEFAULTS.train.steps)),
+    ] = None,
+    resume: ResumeOption = None,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Train a teacher, the many-step model that `dancelcm distill` starts from.
+
+    Writes a run folder with the recipe, metrics, checkpoints, samples and, at the
+    end, the model. An interrupted run continues with --resume as if it had not
+    been interrupted.
+    """
+    flags = {"train.part": part, "train.steps": steps, "seed": seed, "device": device}
+    resolved = resolve_recipe(run_recipe(recipe, resume), settings, flags)
+    folder = run_folder("train", output, resume)
+
+    from dancelcm_cli.training.runs import train_autoencoder, train_teacher
+
+    run = train_teacher if resolved.train.part == "teacher" else train_autoencoder
+    summary = run(shards, folder, init, resolved, RichProgress(), resume=resume is not None)
+    print_result(
+        {
+            "run": summary.output,
+            "steps": summary.steps,
+            "seconds": f"{summary.seconds:.1f}",
+            **{name: f"{value:.4g}" for name, value in summary.metrics.items()},
+        }
+    )

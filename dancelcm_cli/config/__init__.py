@@ -1,0 +1,1 @@
+"""Settings as frozen data: the schema, TOML recipes, their loading, checking and rendering."""

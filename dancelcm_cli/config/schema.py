@@ -1,0 +1,171 @@
+"""Every setting of the toolkit, as frozen data with its unit, range and default.
+
+A recipe (TOML) holds one table per section below. The defaults are the bundled tiny model's, so that
+the empty recipe already runs; `recipes/unianimate.toml` holds the paper's setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Fit = Literal["squash", "crop", "pad"]
+Detector = Literal["auto", "annotation", "blazepose"]
+Driving = Literal["auto", "pose", "person", "keypoints"]
+Alignment = Literal["robust", "first-frame", "none"]
+Sampler = Literal["edge_renoise", "ddim", "lcm"]
+ImageTokens = Literal["clip", "reference", "none"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How videos become clips in shards."""
+
+    height: int = 192  # pixels; a multiple of the autoencoder's reduction
+    width: int = 128  # pixels
+    num_frames: int = 24  # frames per clip; shorter videos are skipped
+    frame_stride: int = 1  # take every n-th frame of the video
+    fit: Fit = "squash"  # how a frame of another aspect ratio is brought to height x width
+    pose_detector: Detector = "auto"
+    min_confidence: float = 0.3  # mean body score below which a clip holds no person, [0, 1]
+    face_size: int = 128  # side of the face crop, pixels
+    motion_threshold: float = 0.2  # frame difference that counts as motion, on [-1, 1] pixels
+    shard_megabytes: int = 256  # a shard is closed once it is this large
+    store: Literal["latents", "frames"] = "latents"  # "frames" feeds `train --part autoencoder`
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The small patch autoencoder (the large one is a diffusers AutoencoderKL)."""
+
+    latent_channels: int = 8
+    patch_size: int = 8  # pixels per latent cell
+    width: int = 128  # channels of the residual trunks
+    encoder_blocks: int = 2
+    decoder_blocks: int = 6
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The UNet's sizes; `recipes/unianimate.toml` gives the published network."""
+
+    dim: int = 64  # channels of the first level
+    channel_multipliers: tuple[int, ...] = (1, 2, 2)  # channels of level i are dim times this
+    attention_levels: tuple[bool, ...] = (True, True, True)  # which levels have transformers
+    blocks_per_level: int = 1
+    head_dim: int = 32  # channels per attention head
+    stem_heads: int = 2  # heads of the first temporal transformer, each head_dim wide
+    context_dim: int = 128  # width of the cross-attention context
+    text_tokens: int = 0  # empty-prompt tokens (UniAnimate: 77)
+    image_tokens: ImageTokens = "reference"  # what the image tokens of the context are made of
+    image_embed_dim: int = 0  # width of the image embedding (CLIP ViT-H: 1024)
+    first_frame: bool = False  # a stem for a given first frame (UniAnimate has one)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The noise schedule (UniAnimate's)."""
+
+    num_train_timesteps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    noise_offset: float = 0.1  # share of noise that is constant over a channel of a frame
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, its learning rate and what keeps it steady."""
+
+    learning_rate: float = 3e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0
+    warmup_steps: int = 200
+    decay: Literal["constant", "cosine"] = "cosine"
+    max_grad_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training or fine-tuning of a teacher, or of the small autoencoder."""
+
+    part: Literal["teacher", "autoencoder"] = "teacher"
+    steps: int = 1000
+    batch_size: int = 4  # clips per step
+    num_frames: int = 16  # frames of a clip that a step sees
+    image_steps: int = 0  # of the steps, how many come first and see single frames
+    image_batch_size: int = 32  # single frames per step
+    ema_decay: float = 0.999
+    condition_dropout: float = 0.1  # share of samples trained without any condition, [0, 1]
+    random_reference: bool = True  # any frame of the clip is the reference, not the stored one alone
+    validation_share: float = 0.03  # share of the clips' sources kept for validation, [0, 1)
+    validate_every: int = 500  # steps
+    checkpoint_every: int = 500  # steps
+    keep_checkpoints: int = 2
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass(frozen=True)
+class DistillConfig:
+    """Segmented consistency distillation (the paper's eq. 4)."""
+
+    segments: int = 2  # K
+    grid_size: int = 50  # n, timesteps of the solver; a multiple of `segments`
+    guidance_scale: float = 2.5  # g of the teacher's solver; 1 is off
+    ema_decay: float = 0.95
+    huber_constant: float = 1e-3  # c of the pseudo-Huber loss
+    steps: int = 1000
+    batch_size: int = 4  # clips per step
+    num_frames: int = 16
+    validation_share: float = 0.03
+    validate_every: int = 200
+    checkpoint_every: int = 200
+    keep_checkpoints: int = 2
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=5e-5, beta2=0.999, warmup_steps=50, decay="constant"
+        )
+    )
+
+
+@dataclass(frozen=True)
+class AnimateConfig:
+    """How a picture is made to move."""
+
+    steps: int = 4  # network calls
+    sampler: Sampler = "edge_renoise"
+    guidance_scale: float = 1.0  # 1 is off; a student needs none
+    driving: Driving = "auto"
+    align: Alignment = "robust"
+    pose_detector: Detector = "auto"
+    num_frames: int = 16  # frames of the driving clip that are animated
+    frame_stride: int = 1
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How a result is scored."""
+
+    protocol: Literal["disco-256", "textbook"] = "disco-256"
+    height: int = 256  # frames are resized to this before they are compared
+    width: int = 256
+    geometry: Literal["auto", "square-crop", "squash"] = "auto"  # "auto": the data set's own
+    allow_missing: bool = False  # score what is there of incomplete predictions
+    steps: int = 4
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run: saved beside every result and accepted back."""
+
+    seed: int = 0
+    device: Device = "auto"
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    animate: AnimateConfig = field(default_factory=AnimateConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

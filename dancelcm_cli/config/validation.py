@@ -1,0 +1,117 @@
+"""What the types of the schema cannot say: ranges, and settings that must fit each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from dancelcm_cli.config.schema import NetworkConfig, Recipe
+from dancelcm_cli.errors import ConfigError
+
+GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many groups
+
+# Whole numbers are counts, which start at 1, except for these.
+MAY_BE_ZERO = {
+    "seed",
+    "network.text_tokens",
+    "network.image_embed_dim",
+    "train.image_steps",
+    "train.optimizer.warmup_steps",
+    "distill.optimizer.warmup_steps",
+}
+# Real numbers start at 0, and these end at 1 ...
+SHARES = {"preprocess.min_confidence", "train.condition_dropout"}
+# ... or before it.
+SHARES_BELOW_ONE = {
+    "schedule.beta_start",
+    "schedule.beta_end",
+    "train.ema_decay",
+    "train.validation_share",
+    "train.optimizer.beta1",
+    "train.optimizer.beta2",
+    "distill.ema_decay",
+    "distill.validation_share",
+    "distill.optimizer.beta1",
+    "distill.optimizer.beta2",
+}
+# Real numbers that something is divided by or that end a run that does not learn.
+POSITIVE = {
+    "schedule.beta_start",
+    "distill.huber_constant",
+    "train.optimizer.learning_rate",
+    "train.optimizer.max_grad_norm",
+    "distill.optimizer.learning_rate",
+    "distill.optimizer.max_grad_norm",
+}
+
+
+def validate_recipe(recipe: Recipe) -> None:
+    """Refuse values out of range and settings that contradict each other.
+
+    Raises:
+        ConfigError: naming the dotted key, its range and the value.
+    """
+    _check_ranges(recipe, prefix="")
+    _check_network(recipe.network)
+    schedule, distill = recipe.schedule, recipe.distill
+    if schedule.beta_start >= schedule.beta_end:
+        raise _error("schedule.beta_end", "above schedule.beta_start", schedule.beta_end)
+    if distill.grid_size % distill.segments:
+        segments = f"a multiple of distill.segments ({distill.segments})"
+        raise _error("distill.grid_size", segments, distill.grid_size)
+    if schedule.num_train_timesteps % distill.grid_size:
+        timesteps = f"a divisor of schedule.num_train_timesteps ({schedule.num_train_timesteps})"
+        raise _error("distill.grid_size", timesteps, distill.grid_size)
+
+
+def _check_ranges(settings: Any, prefix: str) -> None:
+    for field in fields(settings):
+        key, value = prefix + field.name, getattr(settings, field.name)
+        if is_dataclass(value):
+            _check_ranges(value, f"{key}.")
+        elif isinstance(value, float):
+            _check_real(key, value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            _check_count(key, value)
+
+
+def _check_count(key: str, value: int) -> None:
+    least = 0 if key in MAY_BE_ZERO else 1
+    if value < least:
+        raise _error(key, f"at least {least}", value)
+
+
+def _check_real(key: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise _error(key, "a finite number of at least 0", value)
+    if key in POSITIVE and value == 0:
+        raise _error(key, "above 0", value)
+    if key in SHARES and value > 1:
+        raise _error(key, "between 0 and 1", value)
+    if key in SHARES_BELOW_ONE and value >= 1:
+        raise _error(key, "at least 0 and below 1", value)
+
+
+def _check_network(network: NetworkConfig) -> None:
+    multipliers = network.channel_multipliers
+    if not multipliers or min(multipliers) < 1:
+        raise _error("network.channel_multipliers", "positive whole numbers", list(multipliers))
+    if len(network.attention_levels) != len(multipliers):
+        one_each = f"one true or false for each of the {len(multipliers)} levels"
+        raise _error("network.attention_levels", one_each, list(network.attention_levels))
+    if network.dim % GROUP_NORM_GROUPS:
+        raise _error("network.dim", f"a multiple of {GROUP_NORM_GROUPS}", network.dim)
+    if network.dim % network.head_dim:
+        raise _error(
+            "network.head_dim", f"a divisor of network.dim ({network.dim})", network.head_dim
+        )
+    if network.image_tokens == "clip" and not network.image_embed_dim:
+        needed = 'at least 1 where network.image_tokens is "clip"'
+        raise _error("network.image_embed_dim", needed, network.image_embed_dim)
+
+
+def _error(key: str, range_: str, value: object) -> ConfigError:
+    return ConfigError(
+        f"{key} must be {range_}, got {value}.", hint=f"Set it with --set {key}=VALUE."
+    )

@@ -1,0 +1,1 @@
+"""The model: network, conditions, schedule, segments, solver, sampler and pipeline."""

@@ -1,0 +1,259 @@
+"""The video UNet: UniAnimate's network, with room for patch tokens and face tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from einops import rearrange
+from torch import Tensor, nn
+
+from dancelcm_cli.config.schema import NetworkConfig
+from dancelcm_cli.core.attention import SpatialTransformer, TemporalTransformer
+from dancelcm_cli.core.blocks import Downsample, ResBlock, Upsample, clips_of, frames_of
+from dancelcm_cli.core.conditioning import (
+    Conditions,
+    EncodedConditions,
+    ImageTokens,
+    LatentStem,
+    PatchTokens,
+    PictureStem,
+    sinusoidal_embedding,
+)
+
+FACE_GATE_START = -8.0  # logit bias at which face tokens change nothing yet: exp(-8) is 3e-4
+STEM_CHANNELS = 8  # pose channels beside the noisy latents (`concat_dim` upstream)
+
+
+class Stage(nn.Module):
+    """A residual block and, where the level attends, one transformer over space and one over time."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        embedding_dim: int,
+        context_dim: int,
+        head_dim: int,
+        attends: bool,
+    ) -> None:
+        super().__init__()
+        heads = out_channels // head_dim
+        self.res = ResBlock(in_channels, out_channels, embedding_dim)
+        self.spatial: SpatialTransformer | None = None
+        self.temporal: TemporalTransformer | None = None
+        if attends:
+            self.spatial = SpatialTransformer(out_channels, context_dim, heads, head_dim)
+            self.temporal = TemporalTransformer(out_channels, heads, head_dim)
+
+
+class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """Predicts the velocity v of noisy video latents under pose, reference and face conditions.
+
+    The reference photo is one more frame in front of the noisy ones; its output is dropped. Two calls
+    make a step: `encode_conditions` once per clip, then `forward` once per timestep.
+    """
+
+    config_name = "config.json"
+    _supports_gradient_checkpointing = False
+
+    @register_to_config
+    def __init__(
+        self,
+        latent_channels: int = 4,
+        dim: int = 320,
+        channel_multipliers: tuple[int, ...] = (1, 2, 4, 4),
+        attention_levels: tuple[bool, ...] = (True, True, True, False),
+        blocks_per_level: int = 2,
+        head_dim: int = 64,
+        stem_heads: int = 8,
+        context_dim: int = 1024,
+        text_tokens: int = 77,
+        image_tokens: str = "clip",
+        image_embed_dim: int = 1024,
+        face_tokens: bool = False,
+        first_frame: bool = True,
+    ) -> None:
+        super().__init__()
+        channels = [dim * multiplier for multiplier in channel_multipliers]
+        embedding_dim = 4 * dim
+        hidden = 4 * STEM_CHANNELS
+        reference_channels = latent_channels + STEM_CHANNELS
+
+        self.time_in = nn.Linear(dim, embedding_dim)
+        self.time_out = nn.Linear(embedding_dim, embedding_dim)
+        self.pose_stem = PictureStem(STEM_CHANNELS, hidden)
+        self.first_frame_stem = PictureStem(STEM_CHANNELS, hidden) if first_frame else None
+        self.reference_pose_stem = PictureStem(reference_channels, hidden)
+        self.reference_stem = LatentStem(latent_channels, reference_channels, hidden)
+        self.register_buffer("text_embedding", torch.zeros(text_tokens, context_dim))
+        self.image_projector = (
+            ImageTokens(image_embed_dim, context_dim) if image_tokens == "clip" else None
+        )
+        self.reference_projector = (
+            PatchTokens(latent_channels + reference_channels, context_dim, patch_size=2)
+            if image_tokens == "reference"
+            else None
+        )
+        self.face_projector: PatchTokens | None = None
+        if face_tokens:
+            self.add_face_tokens()
+
+        def stage(in_channels: int, out_channels: int, attends: bool) -> Stage:
+            return Stage(in_channels, out_channels, embedding_dim, context_dim, head_dim, attends)
+
+        self.conv_in = nn.Conv2d(reference_channels, dim, 3, padding=1)
+        self.temporal_in = TemporalTransformer(dim, stem_heads, head_dim)
+        self.down = nn.ModuleList()
+        current, skips = dim, [dim]
+        for level, (width, attends) in enumerate(zip(channels, attention_levels, strict=True)):
+            for _ in range(blocks_per_level):
+                self.down.append(stage(current, width, attends))
+                current = width
+                skips.append(width)
+            if level < len(channels) - 1:
+                self.down.append(Downsample(width))
+                skips.append(width)
+        self.middle_in = stage(current, current, attends=True)
+        self.middle_out = ResBlock(current, current, embedding_dim)
+        self.up = nn.ModuleList()
+        for level in reversed(range(len(channels))):
+            for _ in range(blocks_per_level + 1):
+                width = channels[level]
+                self.up.append(stage(current + skips.pop(), width, attention_levels[level]))
+                current = width
+            if level > 0:
+                self.up.append(Upsample(current))
+        self.norm_out = nn.GroupNorm(32, current)
+        self.conv_out = nn.Conv2d(current, latent_channels, 3, padding=1)
+
+    @classmethod
+    def from_network(
+        cls, network: NetworkConfig, latent_channels: int, *, face_tokens: bool
+    ) -> DanceUNet:
+        """Build an untrained network of the recipe's sizes."""
+        return cls(
+            latent_channels=latent_channels,
+            dim=network.dim,
+            channel_multipliers=network.channel_multipliers,
+            attention_levels=network.attention_levels,
+            blocks_per_level=network.blocks_per_level,
+            head_dim=network.head_dim,
+            stem_heads=network.stem_heads,
+            context_dim=network.context_dim,
+            text_tokens=network.text_tokens,
+            image_tokens=network.image_tokens,
+            image_embed_dim=network.image_embed_dim,
+            face_tokens=face_tokens,
+            first_frame=network.first_frame,
+        )
+
+    def add_face_tokens(self) -> None:
+        """Give the network face tokens whose gate is almost shut, so that its output stays as it was."""
+        config: Any = self.config
+        self.face_projector = PatchTokens(config.latent_channels, config.context_dim, patch_size=4)
+        self.face_gate = nn.Parameter(torch.tensor(FACE_GATE_START))
+        self.register_to_config(face_tokens=True)
+
+    def stages(self) -> list[Stage]:
+        """Return the stages with attention in the order in which `forward` meets them."""
+        blocks = [*self.down, self.middle_in, *self.up]
+        return [b for b in blocks if isinstance(b, Stage) and b.spatial is not None]
+
+    def encode_conditions(
+        self, conditions: Conditions, keep: Tensor | None = None
+    ) -> EncodedConditions:
+        """Encode what does not change over the steps.
+
+        `keep` `(B,)` holds 1 where a sample has its conditions and 0 where it has the null condition
+        of classifier-free guidance: no pose, no reference, no image, no face.
+        """
+        reference_latents = conditions.reference_latents
+        height, width = reference_latents.shape[2:]
+        frame_features = self.pose_stem(conditions.pose, height, width)
+        if conditions.first_frame is not None and self.first_frame_stem is not None:
+            frame_features = frame_features + self.first_frame_stem(
+                conditions.first_frame, height, width
+            )
+        reference_pose = self.reference_pose_stem(
+            conditions.reference_pose[:, :, None], height, width
+        )
+        reference_features = self.reference_stem(reference_latents) + reference_pose
+        tokens = self._image_tokens(conditions, reference_pose)
+        if keep is not None:
+            frame_features = frame_features * keep.view(-1, 1, 1, 1, 1)
+            reference_features = reference_features * keep.view(-1, 1, 1, 1, 1)
+            tokens = tokens * keep.view(-1, 1, 1)
+        text = self.text_embedding.expand(len(tokens), -1, -1).to(tokens.dtype)
+        context = torch.cat([text, tokens], dim=1)
+        context, bias = self._with_face_tokens(context, conditions, keep)
+        projected = tuple(
+            stage.spatial.attn2.project_context(context, bias)
+            for stage in self.stages()
+            if stage.spatial is not None
+        )
+        return EncodedConditions(frame_features, reference_features, projected)
+
+    def _image_tokens(self, conditions: Conditions, reference_pose: Tensor) -> Tensor:
+        latents = conditions.reference_latents
+        if self.reference_projector is not None:
+            picture = torch.cat([latents, reference_pose[:, :, 0]], dim=1)
+            return self.reference_projector(picture)  # type: ignore[no-any-return]
+        if self.image_projector is not None and conditions.image_embeds is not None:
+            return self.image_projector(conditions.image_embeds)  # type: ignore[no-any-return]
+        config: Any = self.config
+        num_tokens = 0 if self.image_projector is None else ImageTokens.num_tokens
+        return latents.new_zeros(len(latents), num_tokens, config.context_dim)
+
+    def _with_face_tokens(
+        self, context: Tensor, conditions: Conditions, keep: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.face_projector is None or conditions.face_latents is None:
+            return context, None
+        tokens = self.face_projector(conditions.face_latents)
+        shown = torch.ones_like(tokens[:, 0, 0])
+        for mask in (conditions.has_face, keep):
+            shown = shown if mask is None else shown * mask
+        gate = torch.where(shown.bool(), self.face_gate.to(tokens.dtype), float("-inf"))
+        bias = torch.cat(
+            [context.new_zeros(context.shape[:2]), gate[:, None].expand(tokens.shape[:2])], dim=1
+        )
+        return torch.cat([context, tokens], dim=1), bias[:, None, None]
+
+    def forward(
+        self, noisy_latents: Tensor, timesteps: Tensor, conditions: EncodedConditions
+    ) -> Tensor:
+        """Predict v `(B, C, F, h, w)` of `noisy_latents` of that shape at int64 `timesteps` `(B,)`."""
+        embedding = self._embed(timesteps).to(noisy_latents.dtype)
+        frames = torch.cat([noisy_latents, conditions.frame_features], dim=1)
+        features = torch.cat([conditions.reference_features, frames], dim=2)
+        features = features.contiguous(memory_format=torch.channels_last_3d)
+        context = iter(conditions.context)
+
+        def run(stage: Stage, features: Tensor) -> Tensor:
+            features = stage.res(features, embedding)
+            if stage.spatial is not None and stage.temporal is not None:
+                features = stage.temporal(stage.spatial(features, next(context)))
+            return features
+
+        features = self.temporal_in(clips_of(self.conv_in(frames_of(features)), len(features)))
+        skips = [features]
+        for block in self.down:
+            features = run(block, features) if isinstance(block, Stage) else block(features)
+            skips.append(features)
+        features = self.middle_out(run(self.middle_in, features), embedding)
+        for block in self.up:
+            if isinstance(block, Stage):
+                features = run(block, torch.cat([features, skips.pop()], dim=1))
+            else:
+                features = block(features)
+        features = frames_of(features[:, :, 1:])
+        features = self.conv_out(nn.functional.silu(self.norm_out(features)))
+        return rearrange(features, "(b f) c h w -> b c f h w", b=len(noisy_latents))
+
+    def _embed(self, timesteps: Tensor) -> Tensor:
+        config: Any = self.config
+        sinusoids = sinusoidal_embedding(timesteps, config.dim).to(self.time_in.weight.dtype)
+        return self.time_out(nn.functional.silu(self.time_in(sinusoids)))  # type: ignore[no-any-return]

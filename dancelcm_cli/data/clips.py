@@ -1,0 +1,142 @@
+"""The training sample: a fixed window of frames of one video, and its row in a shard's index."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+TENSOR_FIELDS = (
+    "latents",
+    "keypoints",
+    "reference_latents",
+    "reference_keypoints",
+    "face_latents",
+    "image_embeds",
+    "motion_mask",
+    "frames",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A window of frames as the network sees it.
+
+    Axes: C latent channels, F frames, h x w latent cells, H x W pixels. Latents are scaled by the
+    autoencoder's scaling factor. Keypoints are (x, y, score) as in `perception.keypoints`: x and y
+    in units of the frame's width and height, score in [0, 1].
+
+    A clip stored for training has `latents`, `reference_latents` and `motion_mask`; one stored for
+    the autoencoder has `frames` instead. `face_latents` is None where no face was found,
+    `image_embeds` where the model has no image encoder.
+    """
+
+    clip_id: str  # unique in its folder; safe as a file name and as a key
+    source: str  # the video, relative to the folder that was preprocessed, with forward slashes
+    fps: float  # of the clip: the video's, divided by the frame stride
+    start_frame: int  # index of the first frame in the video
+    keypoints: NDArray[np.float32]  # (F, 134, 3)
+    reference_index: int  # which of the clip's frames is the reference picture
+    reference_keypoints: NDArray[np.float32]  # (134, 3)
+    latents: torch.Tensor | None = None  # (C, F, h, w) float16
+    reference_latents: torch.Tensor | None = None  # (C, h, w) float16
+    face_latents: torch.Tensor | None = None  # (C, hf, wf) float16
+    image_embeds: torch.Tensor | None = None  # (D,) float16
+    motion_mask: torch.Tensor | None = None  # (F, h, w) bool
+    frames: NDArray[np.uint8] | None = None  # (F, H, W, 3) RGB
+
+    @property
+    def num_frames(self) -> int:
+        """F, the length of the window."""
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """What `index.jsonl` tells of one clip without opening its shard."""
+
+    clip_id: str
+    shard: str  # file name in the folder
+    source: str
+    fps: float
+    start_frame: int
+    num_frames: int
+    reference_index: int
+    has_face: bool
+    sha256: str  # of the clip's tensors, see `hash_tensors`
+
+
+def make_clip_id(source: str, start_frame: int) -> str:
+    """Name the clip of `source` that starts at `start_frame`: readable, unique and safe anywhere.
+
+    The stem is cut to 40 plain characters; eight digits of the full name's hash keep sources apart
+    that look alike afterwards, such as `a/dance.mp4` and `b/dance.mp4`.
+    """
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", PurePosixPath(source).stem)[:40].strip("-") or "video"
+    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{stem}-{digest[:8]}-{start_frame:06d}"
+
+
+def clip_tensors(clip: Clip) -> dict[str, torch.Tensor]:
+    """Return the fields of `clip` that hold arrays, as contiguous CPU tensors."""
+    tensors = {}
+    for name in TENSOR_FIELDS:
+        value = getattr(clip, name)
+        if value is not None:
+            tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+            tensors[name] = tensor.detach().cpu().contiguous()
+    return tensors
+
+
+def clip_from_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> Clip:
+    """Put a clip together again: the inverse of `clip_tensors` and `describe_clip`."""
+    frames = tensors.get("frames")
+    return Clip(
+        clip_id=row.clip_id,
+        source=row.source,
+        fps=row.fps,
+        start_frame=row.start_frame,
+        keypoints=tensors["keypoints"].numpy(),
+        reference_index=row.reference_index,
+        reference_keypoints=tensors["reference_keypoints"].numpy(),
+        latents=tensors.get("latents"),
+        reference_latents=tensors.get("reference_latents"),
+        face_latents=tensors.get("face_latents"),
+        image_embeds=tensors.get("image_embeds"),
+        motion_mask=tensors.get("motion_mask"),
+        frames=None if frames is None else frames.numpy(),
+    )
+
+
+def describe_clip(clip: Clip, shard: str) -> IndexRow:
+    """Return the index row of `clip` in the file `shard`."""
+    return IndexRow(
+        clip_id=clip.clip_id,
+        shard=shard,
+        source=clip.source,
+        fps=clip.fps,
+        start_frame=clip.start_frame,
+        num_frames=clip.num_frames,
+        reference_index=clip.reference_index,
+        has_face=clip.face_latents is not None,
+        sha256=hash_tensors(clip_tensors(clip)),
+    )
+
+
+def hash_tensors(tensors: dict[str, torch.Tensor]) -> str:
+    """Return the SHA-256 over name, type, shape and bytes of each tensor, in order of the names.
+
+    It is of the clip, not of the shard file, so that a damaged clip can be named and a clip keeps
+    its hash wherever it is stored.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,109 @@
+"""The files of a shard folder: how each is laid out, read and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dancelcm_cli.data.atomic import atomic_path
+from dancelcm_cli.data.clips import IndexRow
+from dancelcm_cli.data.jsonl import read_rows
+from dancelcm_cli.errors import InputError
+
+FORMAT_VERSION = 1
+
+
+def save_shard(path: Path, clips: dict[str, dict[str, torch.Tensor]], rows: list[IndexRow]) -> None:
+    """Write the tensors of each clip, by clip id and field, and the index rows, in one file."""
+    tensors = {
+        f"{clip_id}/{field}": tensor
+        for clip_id, fields in clips.items()
+        for field, tensor in fields.items()
+    }
+    # One key only: safetensors writes several in no fixed order, and shards are to be byte-equal.
+    metadata = {"clips": json.dumps([asdict(row) for row in rows])}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+class Shard:
+    """One shard file, opened but not loaded: parsing its header once makes a clip cheap to read.
+
+    Attributes:
+        rows: The index rows of its clips, from its metadata.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = cast("Any", safe_open(path, framework="pt"))  # its methods have no types
+            self.rows = [IndexRow(**row) for row in json.loads(self._file.metadata()["clips"])]
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise damaged_shard(path, str(error)) from error
+        self._fields: dict[str, list[str]] = {}
+        for key in self._file.keys():  # noqa: SIM118 - a handle is no dict
+            clip_id, field = key.split("/")
+            self._fields.setdefault(clip_id, []).append(field)
+
+    def tensors(self, clip_id: str) -> dict[str, torch.Tensor]:
+        """Read the tensors of one clip, by field."""
+        if clip_id not in self._fields:
+            raise damaged_shard(self.path, f"clip {clip_id} is missing")
+        return {name: self._file.get_tensor(f"{clip_id}/{name}") for name in self._fields[clip_id]}
+
+
+def damaged_shard(path: Path, detail: str) -> InputError:
+    """Return the error that names a shard which cannot be trusted, and what to do about it."""
+    return InputError(
+        f"{path} must be an unchanged shard, got a damaged or missing one ({detail}).",
+        hint=f"Delete {path.name} and run the same `dancelcm preprocess` again: it fills the gap.",
+    )
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """Return the shards of `folder` in the order they were cut."""
+    return sorted(folder.glob("shard-*.safetensors"))
+
+
+def read_index(folder: Path) -> list[IndexRow]:
+    """Return the complete rows of `index.jsonl`."""
+    path = folder / "index.jsonl"
+    try:
+        return [IndexRow(**row) for row in read_rows(path)]
+    except TypeError as error:
+        raise InputError(
+            f"{path} must have the columns of format {FORMAT_VERSION}, got others ({error}).",
+            hint=f"Delete {folder} and run `dancelcm preprocess` again.",
+        ) from None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return `manifest.json` of a shard folder.
+
+    Raises:
+        InputError: It is missing, damaged or of another format version.
+    """
+    path = folder / "manifest.json"
+    remedy = f"Make it with `dancelcm preprocess VIDEOS --output {folder}`."
+    if not path.is_file():
+        raise InputError(f"{folder} must be a shard folder, but it has no manifest.json.", remedy)
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} must be the manifest of a shard folder.", remedy) from None
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"The format version of {folder} must be {FORMAT_VERSION}, got {version}.",
+            hint="Run `dancelcm preprocess` again with this version of dancelcm.",
+        )
+    return dict(manifest)

@@ -1,0 +1,264 @@
+"""Shard folders: what `preprocess` writes and `train` reads.
+
+    recipe.toml                 the resolved recipe that made the folder
+    manifest.json               format version, settings and model the clips depend on
+    shard-00000.safetensors     tensors under "<clip_id>/<field>"; index rows in its metadata
+    index.jsonl                 one row a clip
+    skipped.jsonl               one row for everything left out, with the reason
+    sources.jsonl               one row a finished video
+    .pending/                   clips that wait for their shard; gone once the folder is complete
+
+Each clip is on the disk as soon as it is added. Shards are cut from the waiting clips in the order
+they came, so a run that was killed and resumed writes the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from filelock import FileLock, Timeout
+
+from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
+from dancelcm_cli.data.clips import (
+    Clip,
+    IndexRow,
+    clip_from_tensors,
+    clip_tensors,
+    describe_clip,
+    hash_tensors,
+    make_clip_id,
+)
+from dancelcm_cli.data.jsonl import Row, append_rows, read_rows, rewrite_rows
+from dancelcm_cli.data.shard_files import (
+    FORMAT_VERSION,
+    Shard,
+    damaged_shard,
+    read_index,
+    read_manifest,
+    save_shard,
+    shard_paths,
+)
+from dancelcm_cli.errors import InputError
+
+__all__ = ["FORMAT_VERSION", "Clip", "IndexRow", "ShardReader", "ShardWriter", "make_clip_id"]
+
+# Keys of the manifest that may differ between the runs that fill one folder.
+INFORMATIVE_KEYS = frozenset({"versions"})
+
+
+class ShardWriter:
+    """Fills a shard folder, and continues one that an earlier run began.
+
+        with ShardWriter(folder, recipe_toml, manifest, shard_bytes) as writer:
+            for source in sources - writer.done:
+                writer.add(clip)                                   # as often as needed
+                writer.skip(source, "no_person", "frames 24 to 47")
+                writer.finish(source)
+
+    `manifest` must hold everything the clips depend on: a folder made with another one is refused.
+    If the block raises, what was added stays on the disk for the next run.
+    """
+
+    def __init__(
+        self, folder: Path, recipe_toml: str, manifest: Mapping[str, object], shard_bytes: int
+    ) -> None:
+        self.folder = folder
+        self.shard_bytes = shard_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / ".lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise InputError(
+                f"{folder} must not be in use, but another run is writing to it.",
+                hint="Wait for that run to end, or choose another --output.",
+            ) from None
+        try:
+            self._claim(recipe_toml, manifest)
+            self._recover()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._cut_shard()
+                self._pending_folder.rmdir()
+        finally:
+            self._lock.release()
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The sources that need no more work: all their clips are written or skipped."""
+        return frozenset(self._done)
+
+    @property
+    def num_clips(self) -> int:
+        """How many clips are stored, those of earlier runs included."""
+        return len(self._stored)
+
+    @property
+    def skipped(self) -> tuple[Row, ...]:
+        """The rows of `skipped.jsonl`: what was left out by this and earlier runs."""
+        return tuple(self._skipped)
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._stored
+
+    def add(self, clip: Clip) -> None:
+        """Store `clip`, unless an interrupted run has stored it already."""
+        if clip.clip_id in self._stored:
+            return
+        row = describe_clip(clip, shard="")
+        path = self._pending_folder / f"{len(self._stored):08d}.safetensors"
+        save_shard(path, {row.clip_id: clip_tensors(clip)}, [row])
+        self._enqueue(path, row)
+        if self._pending_bytes >= self.shard_bytes:
+            self._cut_shard()
+
+    def skip(self, source: str, reason: str, detail: str = "") -> None:
+        """Record that `source`, or the part of it that `detail` names, was left out."""
+        row = {"source": source, "reason": reason, "detail": detail}
+        if row not in self._skipped:
+            self._skipped.append(row)
+            append_rows(self.folder / "skipped.jsonl", [row])
+
+    def finish(self, source: str) -> None:
+        """Record that `source` needs no more work."""
+        append_rows(self.folder / "sources.jsonl", [{"source": source}])
+        self._done.add(source)
+
+    def _claim(self, recipe_toml: str, manifest: Mapping[str, object]) -> None:
+        """Make the folder ours, or check that it was made with the same settings."""
+        path = self.folder / "manifest.json"
+        if path.exists():
+            earlier = read_manifest(self.folder)
+            fixed = set(earlier) | set(manifest)
+            fixed -= INFORMATIVE_KEYS | {"format_version"}
+            changed = sorted(k for k in fixed if earlier.get(k) != _as_json(manifest.get(k)))
+            if changed:
+                raise InputError(
+                    f"{self.folder} must have been made with the same settings,"
+                    f" got other values of {', '.join(changed)}.",
+                    hint="Choose another --output, or delete that folder.",
+                )
+            return
+        if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
+            raise InputError(
+                f"{self.folder} must be empty or a shard folder, got other files in it.",
+                hint="Choose another --output.",
+            )
+        write_text_atomic(self.folder / "recipe.toml", recipe_toml)
+        write_json_atomic(path, {"format_version": FORMAT_VERSION, **manifest})
+
+    def _recover(self) -> None:
+        """Bring ledgers, shards and waiting clips back in step after any kill or removal."""
+        remove_temporaries(self.folder)
+        self._pending_folder = self.folder / ".pending"
+        self._pending_folder.mkdir(exist_ok=True)
+        remove_temporaries(self._pending_folder)
+        recorded = read_index(self.folder)
+        rows = [row for path in shard_paths(self.folder) for row in Shard(path).rows]
+        if rows != recorded:
+            rewrite_rows(self.folder / "index.jsonl", map(asdict, rows))
+        self._stored = {row.clip_id for row in rows}
+        self._pending: list[tuple[Path, IndexRow]] = []
+        self._pending_bytes = 0
+        for path in sorted(self._pending_folder.iterdir()):
+            (row,) = Shard(path).rows
+            if row.clip_id in self._stored:  # killed between writing the shard and tidying up
+                path.unlink()
+            else:
+                self._enqueue(path, row)
+        self._skipped = read_rows(self.folder / "skipped.jsonl")
+        lost = {row.source for row in recorded if row.clip_id not in self._stored}
+        finished = [row["source"] for row in read_rows(self.folder / "sources.jsonl")]
+        self._done = set(finished) - lost
+        if lost:
+            kept = [{"source": source} for source in finished if source in self._done]
+            rewrite_rows(self.folder / "sources.jsonl", kept)
+
+    def _enqueue(self, path: Path, row: IndexRow) -> None:
+        self._stored.add(row.clip_id)
+        self._pending.append((path, row))
+        self._pending_bytes += path.stat().st_size
+
+    def _cut_shard(self) -> None:
+        """Make one shard of all waiting clips: visible by its rename, then listed, then tidied."""
+        if not self._pending:
+            return
+        taken = {path.name for path in shard_paths(self.folder)}
+        names = (f"shard-{number:05d}.safetensors" for number in range(len(taken) + 1))
+        name = next(name for name in names if name not in taken)
+        rows = [replace(row, shard=name) for _, row in self._pending]
+        clips = {row.clip_id: Shard(path).tensors(row.clip_id) for path, row in self._pending}
+        save_shard(self.folder / name, clips, rows)
+        append_rows(self.folder / "index.jsonl", map(asdict, rows))
+        for path, _ in self._pending:
+            path.unlink()
+        self._pending.clear()
+        self._pending_bytes = 0
+
+
+class ShardReader:
+    """The clips of a shard folder, read one at a time: `reader[i]` is a `Clip`.
+
+    Attributes:
+        manifest: What `preprocess` noted about settings and model.
+        rows: The `IndexRow` of each clip, in the same order as the clips.
+
+    Raises:
+        InputError: The folder is missing, empty, incomplete or of an unknown format version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.rows = read_index(folder)
+        self._shards: dict[str, Shard] = {}
+        if not self.rows:
+            raise InputError(
+                f"{folder} must hold clips, got none.",
+                hint="See its skipped.jsonl for the reasons, then run `dancelcm preprocess` again.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Clip:
+        row = self.rows[index]
+        return clip_from_tensors(row, self._tensors(row))
+
+    def verify(self) -> None:
+        """Compare every clip with the hash in the index.
+
+        Raises:
+            InputError: A clip is damaged; the message names it and its shard.
+        """
+        for row in self.rows:
+            if hash_tensors(self._tensors(row)) != row.sha256:
+                raise damaged_shard(self.folder / row.shard, f"clip {row.clip_id} has another hash")
+
+    def _tensors(self, row: IndexRow) -> dict[str, torch.Tensor]:
+        if row.shard not in self._shards:
+            self._shards[row.shard] = Shard(self.folder / row.shard)
+        return self._shards[row.shard].tensors(row.clip_id)
+
+
+def _as_json(value: object) -> object:
+    """Return `value` as it reads back from a JSON file, tuples as lists."""
+    return json.loads(json.dumps(value))

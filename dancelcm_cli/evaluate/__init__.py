@@ -1,0 +1,1 @@
+"""Videos become a report of how close they are to the truth."""

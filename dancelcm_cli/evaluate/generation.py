@@ -1,0 +1,143 @@
+"""Predictions made for an evaluation: one folder of PNGs a video, kept, and resumed if interrupted.
+
+A stage knows no other stage, so what animates a picture is passed in as a `Generate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from dancelcm_cli.config.schema import AnimateConfig, Recipe
+from dancelcm_cli.data.atomic import TEMPORARY_PREFIX, atomic_folder, write_json_atomic
+from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.datasets import TestVideo
+from dancelcm_cli.evaluate.sources import list_pictures
+from dancelcm_cli.progress import Progress
+
+FORMAT_VERSION = 1
+RECORD = "made_with.json"
+
+
+class Generate(Protocol):
+    """Predicts a test video from its reference frame and its motion."""
+
+    def __call__(self, video: TestVideo, output: Path) -> None:
+        """Write a PNG for each of `video.scored_indices` into the empty folder `output`.
+
+        Their names, sorted by the numbers in them, are in the order of the frames; their size is
+        the model's own. They show all of the source frame, at any aspect ratio.
+        """
+        ...
+
+
+def animation_settings(recipe: Recipe) -> AnimateConfig:
+    """Return the settings with which an evaluation animates."""
+    return replace(recipe.animate, steps=recipe.evaluate.steps)
+
+
+def describe_making(model: Path, recipe: Recipe) -> dict[str, object]:
+    """Return all that the predictions of `model` depend on, as it is kept beside them."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "model": _digest(model),
+        "seed": recipe.seed,
+        "animate": asdict(animation_settings(recipe)),
+    }
+
+
+def generate_predictions(
+    videos: Sequence[TestVideo],
+    generate: Generate,
+    folder: Path,
+    making: dict[str, object],
+    progress: Progress,
+) -> None:
+    """Fill `folder` with a folder of PNGs for each of `videos`; finished ones are kept.
+
+    Raises:
+        InputError: The folder holds predictions of another model or other settings.
+    """
+    _claim(folder, making)
+    videos = narrow_videos(videos, folder)
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(leftover)
+    missing = [video for video in videos if not (folder / video.name).is_dir()]
+    done = len(videos) - len(missing)
+    with progress.task("Animating test videos", len(videos), done) as advance:
+        for video in missing:
+            with atomic_folder(folder / video.name) as output:
+                generate(video, output)
+                _check_complete(video, output)
+            advance(1, video.name)
+
+
+def narrow_videos(videos: Sequence[TestVideo], predictions: Path) -> tuple[TestVideo, ...]:
+    """Return `videos` with the frames that were asked for when `predictions` were made.
+
+    Predictions that were not made by an evaluation must have all frames.
+    """
+    record = _read_record(predictions)
+    if record is None:
+        return tuple(videos)
+    count, stride = record["animate"]["num_frames"], record["animate"]["frame_stride"]
+    return tuple(
+        replace(video, indices=range(0, video.truth.num_frames, stride)[:count]) for video in videos
+    )
+
+
+def _claim(folder: Path, making: dict[str, object]) -> None:
+    """Make the folder ours, or check that its predictions were made the same way."""
+    earlier = _read_record(folder)
+    if earlier is None:
+        write_json_atomic(folder / RECORD, making)
+        return
+    changed = sorted(key for key in making if making[key] != earlier.get(key))
+    if changed:
+        raise InputError(
+            f"{folder} must hold predictions of the same model and settings, got other values of"
+            f" {', '.join(changed)}.",
+            hint="Choose another --output, or delete that folder.",
+        )
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version = record["format_version"]
+    except (ValueError, KeyError, TypeError):
+        version = "an unreadable file"
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"The format version of {path} must be {FORMAT_VERSION}, got {version}.",
+            hint=f"Delete {folder} and make the predictions again.",
+        )
+    return dict(record)
+
+
+def _check_complete(video: TestVideo, output: Path) -> None:
+    made, asked = len(list_pictures(output)), len(video.scored_indices)
+    if made != asked:
+        raise InputError(
+            f"The prediction of {video.name} must have {asked} frames, got {made}.",
+            hint="Fewer frames fit with `--set animate.num_frames=N`.",
+        )
+
+
+def _digest(model: Path) -> str:
+    """Return a hash of the files of a model folder, their names included."""
+    total = hashlib.sha256()
+    for path in sorted(model.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.relative_to(model).as_posix()} {digest}\n".encode())
+    return total.hexdigest()

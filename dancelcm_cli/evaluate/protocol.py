@@ -1,0 +1,115 @@
+"""How frames are brought to the form in which they are compared: every choice by its name.
+
+A number means something only together with these choices, so they are saved with each result.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dancelcm_cli.config.schema import EvaluateConfig
+
+Geometry = Literal["square-crop", "squash"]
+MetricName = Literal["l1", "psnr", "ssim", "mae", "ssim_gaussian"]
+Resize = Literal["pil-bilinear", "pil-bicubic", "pil-lanczos"]
+PredictionView = Literal["auto", "source", "cropped"]
+
+_KERNELS = {
+    "pil-bilinear": Image.Resampling.BILINEAR,
+    "pil-bicubic": Image.Resampling.BICUBIC,
+    "pil-lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices behind a number.
+
+    `geometry` says what is compared of a frame that is not square: its centred square
+    ("square-crop") or all of it, squeezed ("squash"). `prediction_view` says what a prediction
+    shows where the truth is cropped: the whole source frame, the cropped square, or ("auto") the
+    cropped square if the prediction is square and the whole source frame if it is not.
+
+    A metric's mean is always over all frames of all videos, so that long videos count for more.
+    """
+
+    name: str
+    height: int = 256  # of the compared frames, pixels
+    width: int = 256
+    resize: Resize = "pil-bilinear"  # Pillow's kernels are antialiased
+    geometry: Geometry = "square-crop"
+    prediction_view: PredictionView = "auto"
+    include_reference_frame: bool = True  # DisCo scores the frame that was given, too
+    metrics: tuple[MetricName, ...] = ("l1", "psnr", "ssim", "mae", "ssim_gaussian")
+
+
+DISCO_256 = Protocol("disco-256")
+TEXTBOOK = Protocol(
+    "textbook", include_reference_frame=False, metrics=("mae", "psnr", "ssim_gaussian")
+)
+
+
+def make_protocol(config: EvaluateConfig, geometry: Geometry) -> Protocol:
+    """Return the preset that `config` names, at its size; `geometry` is the data set's own."""
+    preset = TEXTBOOK if config.protocol == TEXTBOOK.name else DISCO_256
+    return replace(
+        preset,
+        height=config.height,
+        width=config.width,
+        geometry=geometry if config.geometry == "auto" else config.geometry,
+    )
+
+
+class Region(NamedTuple):
+    """A rectangle of a frame in pixels; the right and bottom edges lie outside."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def truth_region(protocol: Protocol, height: int, width: int) -> Region:
+    """Return which part of a `height` x `width` source frame is compared."""
+    if protocol.geometry == "squash":
+        return Region(0, 0, width, height)
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2  # rounded as torchvision's crop is
+    return Region(left, top, left + side, top + side)
+
+
+def prediction_region(
+    protocol: Protocol, height: int, width: int, truth_height: int, truth_width: int
+) -> Region:
+    """Return the part of a `height` x `width` prediction that shows the truth's region."""
+    already_cropped = protocol.prediction_view == "cropped" or (
+        protocol.prediction_view == "auto" and height == width
+    )
+    if protocol.geometry == "square-crop" and already_cropped:
+        return Region(0, 0, width, height)
+    left, top, right, bottom = truth_region(protocol, truth_height, truth_width)
+    return Region(
+        left * width / truth_width,
+        top * height / truth_height,
+        right * width / truth_width,
+        bottom * height / truth_height,
+    )
+
+
+def resize_region(
+    protocol: Protocol, frame: NDArray[np.uint8], region: Region
+) -> NDArray[np.uint8]:
+    """Return `region` of `frame` (H, W, 3) at the protocol's size, uint8 RGB."""
+    left, top = math.floor(region.left), math.floor(region.top)
+    right, bottom = math.ceil(region.right), math.ceil(region.bottom)
+    # Cut first: Pillow's `box` alone would let the kernel reach beyond the region's edge.
+    picture = Image.fromarray(np.ascontiguousarray(frame[top:bottom, left:right]))
+    box = (region.left - left, region.top - top, region.right - left, region.bottom - top)
+    resized = picture.resize((protocol.width, protocol.height), _KERNELS[protocol.resize], box)
+    return np.asarray(resized)

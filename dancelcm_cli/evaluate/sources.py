@@ -1,0 +1,136 @@
+"""Where the frames of a video come from: a video file, or a folder with one picture a frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dancelcm_cli.data.images import VIDEO_SUFFIXES, read_image
+from dancelcm_cli.data.video import iter_frames, probe_video
+from dancelcm_cli.errors import InputError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+LOSSLESS_SUFFIXES = frozenset({".png", ".bmp"})
+SINGLE_VIDEO = "frames"  # the name of a video whose frames lie in the listed folder itself
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """The frames of a video file."""
+
+    path: Path
+
+    @cached_property
+    def num_frames(self) -> int:
+        """How many frames the file holds."""
+        return probe_video(self.path).num_frames
+
+    def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames at `indices` one by one, uint8 RGB (H, W, 3)."""
+        return iter_frames(self.path, indices)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the frames are surely as they were before they were stored."""
+        return False
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """The frames of a folder with one picture a frame."""
+
+    path: Path
+    pictures: tuple[Path, ...]
+
+    @property
+    def num_frames(self) -> int:
+        """How many pictures there are."""
+        return len(self.pictures)
+
+    def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames at `indices` one by one, uint8 RGB (H, W, 3)."""
+        return (read_image(self.pictures[index]) for index in indices)
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the frames are surely as they were before they were stored."""
+        return all(picture.suffix.lower() in LOSSLESS_SUFFIXES for picture in self.pictures)
+
+
+FrameSource = VideoFile | PictureFolder
+
+
+def list_sources(folder: Path) -> dict[str, FrameSource]:
+    """Return the videos of `folder` by name, in order of the names.
+
+    A video is a file (named by its stem) or a folder of pictures (named by the folder); pictures
+    that lie in `folder` itself, without any videos beside them, are the one video "frames".
+
+    Raises:
+        InputError: There is no video, a gif, or two videos of one name.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} must be a folder of videos, but there is no such folder.",
+            hint="Give a folder of video files, or of folders with one PNG a frame.",
+        )
+    sources: dict[str, FrameSource] = {}
+    for entry in sorted(folder.iterdir()):
+        source = _source(entry)
+        if source is None:
+            continue
+        name = entry.stem if entry.suffix.lower() in VIDEO_SUFFIXES else entry.name
+        if name in sources:
+            raise InputError(
+                f"Each video must be there once, got {sources[name].path.name} and {entry.name}"
+                f" in {folder}.",
+                hint="Move one of them elsewhere.",
+            )
+        sources[name] = source
+    pictures = list_pictures(folder)
+    if pictures and not sources:
+        sources[SINGLE_VIDEO] = PictureFolder(folder, pictures)
+    if not sources:
+        raise InputError(
+            f"{folder} must hold videos, got none.",
+            hint="Give a folder of video files, or of folders with one PNG a frame.",
+        )
+    return sources
+
+
+def list_pictures(folder: Path) -> tuple[Path, ...]:
+    """Return the pictures of `folder` in the order of the numbers in their names."""
+    pictures = (
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.name.startswith(".")
+    )
+    return tuple(sorted(pictures, key=_natural_key))
+
+
+def _source(entry: Path) -> FrameSource | None:
+    suffix = entry.suffix.lower()
+    if entry.name.startswith("."):
+        return None
+    if entry.is_dir():
+        pictures = list_pictures(entry)
+        return PictureFolder(entry, pictures) if pictures else None
+    if suffix == ".gif":
+        raise InputError(
+            f"{entry} must be a video or a folder of PNGs, got a gif: its 256 colours and its frame"
+            " times would be scored, not the frames.",
+            hint="Save the frames as PNGs in a folder of that name, and take the gif away.",
+        )
+    return VideoFile(entry) if suffix in VIDEO_SUFFIXES else None
+
+
+def _natural_key(path: Path) -> tuple[tuple[int, str], ...]:
+    """Sort `frame_2` before `frame_10`."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)

@@ -1,0 +1,1 @@
+"""What is seen in a picture: people's keypoints, their drawing and retargeting, and faces."""

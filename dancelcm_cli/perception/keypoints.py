@@ -1,0 +1,108 @@
+"""The 134 keypoints of a person, and where they come from: an annotation or a detector.
+
+A pose is float32 (134, 3), a clip of them (F, 134, 3): x in frame widths, y in frame heights (0 to
+1 inside the frame) and a score in [0, 1], 0 for a point that was not seen. The order is DWPose's:
+
+    18 body   nose, neck, right shoulder, elbow, wrist, left shoulder, elbow, wrist,
+              right hip, knee, ankle, left hip, knee, ankle, right and left eye, right and left ear
+     6 feet   left big toe, small toe, heel, right big toe, small toe, heel
+    68 face   iBUG order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67
+    21 hand   left: wrist, then four points a finger from the thumb to the little finger
+    21 hand   right
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dancelcm_cli.errors import ConfigError, InputError
+
+BODY = slice(0, 18)
+FEET = slice(18, 24)
+FACE = slice(24, 92)
+LEFT_HAND = slice(92, 113)
+RIGHT_HAND = slice(113, 134)
+NUM_KEYPOINTS = 134
+
+SEEN_THRESHOLD = 0.3  # a point with a higher score counts as seen (DWPose's choice)
+HIDDEN_SCORE = 0.5  # of an annotated point behind something: detectors find such points as well
+
+
+class PoseDetector(Protocol):
+    """Finds the most prominent person in every frame of a clip."""
+
+    @property
+    def name(self) -> str:
+        """What the detector is called in recipes and records."""
+        ...
+
+    def detect(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the keypoints (F, 134, 3) of consecutive RGB frames (F, H, W, 3).
+
+        A frame without a person has scores of 0 throughout.
+        """
+        ...
+
+
+def load_detector(name: str, models: Path) -> PoseDetector:
+    """Return the detector called `name`, with its weights read from the folder `models`.
+
+    Raises:
+        ConfigError: there is no detector of that name.
+        WeightsMissingError: `models` lacks a weight file.
+    """
+    if name != "blazepose":
+        raise ConfigError(
+            f"the pose detector must be blazepose, got {name}",
+            "pass --set preprocess.pose_detector=blazepose",
+        )
+    from dancelcm_cli.perception.blazepose import BlazePose
+
+    return BlazePose(models)
+
+
+def annotation_path(video: Path) -> Path | None:
+    """Return the file of exact keypoints beside `video` (clip.mp4: clip.npz), or None."""
+    path = video.with_suffix(".npz")
+    return path if path.is_file() else None
+
+
+def read_annotation(path: Path, height: int, width: int) -> NDArray[np.float32]:
+    """Return the exact keypoints (F, 134, 3) stored in `path`.
+
+    The file holds `keypoints` (F, 134, 2) in pixels of a video of `height` x `width` pixels, and
+    `visible` (F, 134) bool. A visible point scores 1, one that is hidden but inside the frame
+    `HIDDEN_SCORE`, one outside 0.
+
+    Raises:
+        InputError: the file is no such annotation.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            points, visible = arrays["keypoints"], arrays["visible"]
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} must hold the arrays `keypoints` and `visible`, got: {error}",
+            "move the file away to have the keypoints detected instead",
+        ) from error
+    if points.shape[1:] != (NUM_KEYPOINTS, 2) or visible.shape != points.shape[:2]:
+        raise InputError(
+            f"keypoints and visible of {path} must be (F, {NUM_KEYPOINTS}, 2) and "
+            f"(F, {NUM_KEYPOINTS}), got {points.shape} and {visible.shape}",
+            "move the file away to have the keypoints detected instead",
+        )
+    keypoints = np.zeros((len(points), NUM_KEYPOINTS, 3), np.float32)
+    keypoints[..., :2] = points / (width, height)
+    inside = ((keypoints[..., :2] >= 0) & (keypoints[..., :2] <= 1)).all(axis=-1)
+    keypoints[..., 2] = np.where(visible, 1.0, HIDDEN_SCORE) * inside
+    return np.nan_to_num(keypoints)
+
+
+def body_confidence(keypoints: NDArray[np.float32]) -> float:
+    """Return the mean score of the 18 body points of a pose or a clip, in [0, 1]."""
+    return float(keypoints[..., BODY, 2].mean())

@@ -1,0 +1,1 @@
+"""Videos become shards of training clips."""

@@ -1,0 +1,1 @@
+"""Shards become a teacher, and a teacher becomes a few-step student."""

@@ -1,0 +1,110 @@
+"""The folder of a run: what it was started with, and who may write into it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import diffusers
+import torch
+from filelock import FileLock, Timeout
+
+from dancelcm_cli import __version__
+from dancelcm_cli.config.rendering import recipe_to_toml
+from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
+from dancelcm_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run reads: a resumed run reads the same again."""
+
+    command: str  # "train" or "distill"
+    shards: Path
+    model: Path | None
+
+
+@contextmanager
+def open_run(
+    output: Path, inputs: RunInputs, recipe: Recipe, *, resume: bool
+) -> Iterator[RunInputs]:
+    """Claim the run folder `output` for this process and yield the inputs to use.
+
+    A new run writes `recipe.toml`, `run.json` and `environment.json`; a resumed one reads `run.json`.
+
+    Raises:
+        InputError: the folder holds a run already, holds none to resume, or is in use.
+    """
+    record = output / "run.json"
+    if resume and not record.is_file():
+        raise InputError(
+            f"{output} must hold a run to resume, but it has no run.json.",
+            hint="Name the folder of the interrupted run, such as runs/train-20250101-120000.",
+        )
+    if not resume and record.exists():
+        raise InputError(
+            f"{output} must not hold a run already.",
+            hint=f"Continue it with: {resume_command(inputs.command, output)}",
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"{output} must not be in use, but another run is writing to it.",
+            hint="Wait for that run to end, or choose another --output.",
+        ) from None
+    try:
+        if resume:
+            yield _read_inputs(record)
+        else:
+            write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
+            write_json_atomic(output / "environment.json", _environment())
+            write_json_atomic(record, _as_json(inputs))
+            yield inputs
+    finally:
+        lock.release()
+
+
+def resume_command(command: str, output: Path) -> str:
+    """Return what a user types to continue the run in `output`."""
+    return f"dancelcm {command} --resume {shlex.quote(str(output))}"
+
+
+def _as_json(inputs: RunInputs) -> dict[str, object]:
+    return {
+        "command": inputs.command,
+        "shards": str(inputs.shards.absolute()),
+        "model": None if inputs.model is None else str(inputs.model.absolute()),
+    }
+
+
+def _read_inputs(record: Path) -> RunInputs:
+    stored = json.loads(record.read_text())
+    model = stored["model"]
+    return RunInputs(
+        stored["command"], Path(stored["shards"]), None if model is None else Path(model)
+    )
+
+
+def _environment() -> dict[str, object]:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "dancelcm": __version__,
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "cpus": os.cpu_count(),
+        "gpus": gpus,
+    }

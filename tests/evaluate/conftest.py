@@ -1,0 +1,46 @@
+"""Tiny videos: a blurred blob of noise that moves one pixel a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Frame = NDArray[np.uint8]
+WriteFrames = Callable[[Path, Iterable[Frame]], Path]
+MakeFrames = Callable[..., list[Frame]]
+
+
+@pytest.fixture
+def make_frames() -> MakeFrames:
+    def make(count: int, height: int = 24, width: int = 16, seed: int = 0) -> list[Frame]:
+        noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        picture = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1)))
+        return [np.roll(picture, index, axis=1) for index in range(count)]
+
+    return make
+
+
+@pytest.fixture
+def write_frames() -> WriteFrames:
+    def write(folder: Path, frames: Iterable[Frame]) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for index, frame in enumerate(frames):
+            Image.fromarray(frame).save(folder / f"{index:04d}.png")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def write_videos(write_frames: WriteFrames, make_frames: MakeFrames) -> Callable[..., Path]:
+    def write(folder: Path, lengths: Sequence[int] = (5, 3), **settings: int) -> Path:
+        for index, length in enumerate(lengths):
+            write_frames(folder / f"dance{index}", make_frames(length, seed=index, **settings))
+        return folder
+
+    return write

@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+
+from dancelcm_cli.config.schema import EvaluateConfig
+from dancelcm_cli.evaluate.protocol import (
+    DISCO_256,
+    TEXTBOOK,
+    Protocol,
+    Region,
+    make_protocol,
+    prediction_region,
+    resize_region,
+    truth_region,
+)
+
+SQUASH = replace(DISCO_256, geometry="squash")
+
+
+def random_frame(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(384, 256), (301, 540), (300, 300), (100, 57)])
+def test_truth_goes_through_the_crop_and_resize_of_disco(size: tuple[int, int]) -> None:
+    frame = random_frame(*size)
+    disco = RandomResizedCrop(256, (1, 1), (1, 1), InterpolationMode.BILINEAR)
+    expected = np.asarray(disco(Image.fromarray(frame)))
+    assert np.array_equal(resize_region(DISCO_256, frame, truth_region(DISCO_256, *size)), expected)
+
+
+def test_frames_of_the_protocols_size_are_left_as_they_are() -> None:
+    frame = random_frame(256, 256)
+    for protocol in (DISCO_256, SQUASH):
+        region = truth_region(protocol, 256, 256)
+        assert np.array_equal(resize_region(protocol, frame, region), frame)
+
+
+def test_squash_compares_all_of_the_frame() -> None:
+    assert truth_region(SQUASH, 384, 256) == Region(0, 0, 256, 384)
+
+
+@pytest.mark.parametrize("protocol", [DISCO_256, SQUASH])
+def test_a_prediction_of_the_truths_size_is_cut_like_the_truth(protocol: Protocol) -> None:
+    for size in ((384, 256), (301, 540), (300, 300)):
+        assert prediction_region(protocol, *size, *size) == truth_region(protocol, *size)
+
+
+def test_a_prediction_at_another_size_shows_the_same_part_of_the_scene() -> None:
+    assert truth_region(DISCO_256, 384, 256) == Region(0, 64, 256, 320)
+    assert prediction_region(DISCO_256, 192, 128, 384, 256) == Region(0, 32, 128, 160)
+    squeezed = prediction_region(DISCO_256, 768, 512, 1080, 604)
+    assert squeezed == pytest.approx((0, 238 * 768 / 1080, 512, 842 * 768 / 1080))
+
+
+def test_a_square_prediction_is_taken_for_the_cropped_square_unless_told_otherwise() -> None:
+    assert prediction_region(DISCO_256, 256, 256, 1080, 604) == Region(0, 0, 256, 256)
+    whole = replace(DISCO_256, prediction_view="source")
+    assert prediction_region(whole, 256, 256, 384, 256).top > 0
+    cropped = replace(DISCO_256, prediction_view="cropped")
+    assert prediction_region(cropped, 768, 512, 1080, 604) == Region(0, 0, 512, 768)
+
+
+def test_what_lies_outside_a_region_does_not_leak_into_it() -> None:
+    frame = np.zeros((384, 256, 3), np.uint8)
+    frame[:64] = frame[320:] = 255
+    assert resize_region(DISCO_256, frame, truth_region(DISCO_256, 384, 256)).max() == 0
+
+
+def test_a_recipe_chooses_preset_size_and_geometry() -> None:
+    assert make_protocol(EvaluateConfig(), "square-crop") == DISCO_256
+    assert make_protocol(EvaluateConfig(), "squash") == SQUASH
+    assert make_protocol(EvaluateConfig(protocol="textbook"), "square-crop") == TEXTBOOK
+    chosen = make_protocol(EvaluateConfig(height=64, width=32, geometry="square-crop"), "squash")
+    assert (chosen.height, chosen.width, chosen.geometry) == (64, 32, "square-crop")
