@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 Item = TypeVar("Item")
 Advance = Callable[[int, str], None]
+UNLIMITED = 10_000  # columns
 
 
 class RichProgress:
@@ -82,7 +83,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    needed = Console(width=UNLIMITED).measure(table).maximum
+    console.width = max(console.width, needed)  # a number that is cut off is a wrong number
+    console.print(table)
 
 
 def print_error(message: str, hint: str = "") -> None:
@@ -94,11 +98,13 @@ def print_error(message: str, hint: str = "") -> None:
 
 
 def _bars(console: Console) -> Progress:
+    note = Column(ratio=1, no_wrap=True)  # gets the room that the others leave
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[note]}", style="dim", markup=False),
+        TextColumn("{task.fields[note]}", style="dim", markup=False, table_column=note),
         console=console,
+        expand=True,
     )

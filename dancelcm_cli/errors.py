@@ -1,12 +1,12 @@
 """Errors that a user can act on.
 
-    DanceLCMError            exit 2: the user can fix it
-    ├── InputError           a file or value that cannot be used
-    ├── ConfigError          a recipe or an option that does not fit
-    ├── WeightsMissingError  exit 3: a model that has to be fetched first
-    ├── OutOfMemoryError     exit 4: too little memory after every fallback
-    ├── PartialFailureError  exit 5: some items of a batch failed
-    └── InterruptedRunError  exit 130: stopped by the user; the hint resumes it
+DanceLCMError            exit 2: the user can fix it
+├── InputError           a file or value that cannot be used
+├── ConfigError          a recipe or an option that does not fit
+├── WeightsMissingError  exit 3: a model that has to be fetched first
+├── OutOfMemoryError     exit 4: too little memory after every fallback
+├── PartialFailureError  exit 5: some items of a batch failed
+└── InterruptedRunError  exit 130: stopped by the user; the hint resumes it
 """
 
 from __future__ import annotations

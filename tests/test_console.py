@@ -34,6 +34,13 @@ def test_a_bar_shows_how_much_is_done_and_the_last_note() -> None:
     assert "loss 0.5" in shown(console)
 
 
+def test_a_long_note_is_cut_before_anything_else() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with RichProgress(console).task("training", total=4) as advance:
+        advance(4, "loss 0.5  " * 20)
+    assert {"training", "4/4", "0:00:00"} <= set(shown(console).split())
+
+
 def test_inner_bars_make_way_and_outer_bars_stay() -> None:
     console = Console(file=io.StringIO(), width=100)  # no terminal: printed once, at the end
     progress = RichProgress(console)
@@ -74,6 +81,14 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     print_table("Scores", ["", "PSNR"], [("student", "21.2"), ("[teacher]", "22.0")])
     out = capsys.readouterr().out
     assert {"Scores", "PSNR", "student", "21.2", "[teacher]", "22.0"} <= set(out.split())
+
+
+def test_a_table_wider_than_the_terminal_loses_no_digit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    print_table("Scores", ["method", *"abcdefgh"], [["student", *["0.123456"] * 8]])
+    assert capsys.readouterr().out.count("0.123456") == 8
 
 
 def test_an_error_without_a_hint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def preprocess(
     store: Annotated[
         Literal["latents", "frames"] | None,
         typer.Option(
-            help="Keep latents, or pixels too, to train an autoencoder.",
+            help="Store latents, or frames to train an autoencoder on.",
             show_default=str(DEFAULTS.preprocess.store),
         ),
     ] = None,
@@ -76,9 +76,9 @@ def preprocess(
     from dancelcm_cli.data.bundled import bundled
     from dancelcm_cli.preprocess.pipeline import preprocess_videos
 
-    summary = preprocess_videos(
-        videos, output, model or bundled("tiny/teacher"), resolved, RichProgress()
-    )
+    if model is None and resolved.preprocess.store == "latents":
+        model = bundled("tiny/teacher")
+    summary = preprocess_videos(videos, output, model, resolved, RichProgress())
     print_result(
         {
             "shards": summary.output,

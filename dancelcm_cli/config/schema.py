@@ -1,7 +1,7 @@
 """Every setting of the toolkit, as frozen data with its unit, range and default.
 
-A recipe (TOML) holds one table per section below. The defaults are the bundled tiny model's, so that
-the empty recipe already runs; `recipes/unianimate.toml` holds the paper's setting.
+A recipe (TOML) holds one table per section below. The defaults are the bundled tiny model's, so
+that the empty recipe already runs; `recipes/unianimate.toml` holds the paper's setting.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class TrainConfig:
     image_batch_size: int = 32  # single frames per step
     ema_decay: float = 0.999
     condition_dropout: float = 0.1  # share of samples trained without any condition, [0, 1]
-    random_reference: bool = True  # any frame of the clip is the reference, not the stored one alone
+    random_reference: bool = (
+        True  # any frame of the clip is the reference, not the stored one alone
+    )
     validation_share: float = 0.03  # share of the clips' sources kept for validation, [0, 1)
     validate_every: int = 500  # steps
     checkpoint_every: int = 500  # steps

@@ -1,15 +1,15 @@
 """Attention over space, over time and to the conditions, without copies of the token layout.
 
-Features are `(B, C, F, H, W)` tensors in channels-last memory, so that their tokens `(B, F, H*W, C)` are a
-view. The structure is that of the video transformers in ali-vilab/VGen and ali-vilab/UniAnimate
-(`tools/modules/unet/util.py`): self-attention, attention to the context (or again to itself), GEGLU.
+Features are `(B, C, F, H, W)` tensors in channels-last memory, so that their tokens `(B, F, H*W,
+C)` are a view. The structure is that of the video transformers in ali-vilab/VGen and
+ali-vilab/UniAnimate (`tools/modules/unet/util.py`): self-attention, attention to the context (or
+again to itself), GEGLU.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 class ContextKeysValues:
     """One layer's projection of the context, constant over frames and steps.
 
-    `keys` and `values` are `(B, heads, tokens, head_dim)`; `bias` `(B, 1, 1, tokens)` is added to the
-    attention logits, or None where every token counts the same.
+    `keys` and `values` are `(B, heads, tokens, head_dim)`; `bias` `(B, 1, 1, tokens)` is added to
+    the attention logits, or None where every token counts the same.
     """
 
     keys: Tensor
@@ -48,7 +48,7 @@ class Attention(nn.Module):
         return out
 
     def project_context(self, context: Tensor, bias: Tensor | None) -> ContextKeysValues:
-        """Compute the keys and values of `context` `(B, tokens, context_dim)` once for many calls."""
+        """Compute keys and values of `context` `(B, tokens, context_dim)` once for many calls."""
         return ContextKeysValues(
             self._split(self.to_k(context)), self._split(self.to_v(context)), bias
         )

@@ -1,7 +1,7 @@
 """The convolutional parts of the UNet.
 
-Features are `(B, C, F, H, W)` tensors in channels-last memory. Spatial layers see frames one by one,
-temporal convolutions see three neighbouring frames; the facts are those of `ResBlock` and
+Features are `(B, C, F, H, W)` tensors in channels-last memory. Spatial layers see frames one by
+one, temporal convolutions see three neighbouring frames; the facts are those of `ResBlock` and
 `TemporalConvBlock_v2` in ali-vilab/UniAnimate (`tools/modules/unet/util.py`).
 """
 

@@ -1,9 +1,10 @@
 """What the network is told besides the noisy latents, and the small stems that read it.
 
-UniAnimate's conditions (`unet_unianimate.py` in ali-vilab/UniAnimate): the driving pose joins the noisy
-latents as channels, the reference photo with its own pose joins them as one more frame in front, and image
-tokens join the context of the cross-attention. DanceLCM adds face tokens to that context. None of them
-depends on the timestep, so they are encoded once per clip and reused in every step.
+UniAnimate's conditions (`unet_unianimate.py` in ali-vilab/UniAnimate): the driving pose joins the
+noisy latents as channels, the reference photo with its own pose joins them as one more frame in
+front, and image tokens join the context of the cross-attention. DanceLCM adds face tokens to that
+context. None of them depends on the timestep, so they are encoded once per clip and reused in every
+step.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Conditions:
 
     Shapes: `pose` `(B, 3, F, H, W)` and `reference_pose` `(B, 3, H, W)` pose pictures in [0, 1];
     `reference_latents` `(B, C, h, w)` scaled latents; `image_embeds` `(B, D)` image features;
-    `face_latents` `(B, C, h', w')` scaled latents of the face crop; `has_face` `(B,)` 1 where there is a
-    face; `first_frame` `(B, 3, F, H, W)` pictures (UniAnimate's optional input).
+    `face_latents` `(B, C, h', w')` scaled latents of the face crop; `has_face` `(B,)` 1 where there
+    is a face; `first_frame` `(B, 3, F, H, W)` pictures (UniAnimate's optional input).
     """
 
     pose: Tensor
@@ -78,7 +79,7 @@ class FrameMixer(nn.Module):
 
 
 class PictureStem(nn.Module):
-    """Pictures `(B, 3, F, H, W)` in [0, 1] to features `(B, channels, F, h, w)` on the latent grid."""
+    """Pictures `(B, 3, F, H, W)` in [0, 1] to features `(B, C, F, h, w)` on the latent grid."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class PictureStem(nn.Module):
         frames = rearrange(pictures, "b c f h w -> (b f) c h w")
         frames = F.adaptive_avg_pool2d(F.silu(self.conv1(frames)), (4 * height, 4 * width))
         frames = self.conv3(F.silu(self.conv2(frames)))
-        return self.mixer(rearrange(frames, "(b f) c h w -> b c f h w", b=len(pictures)))  # type: ignore[no-any-return]
+        return self.mixer(rearrange(frames, "(b f) c h w -> b c f h w", b=len(pictures)))
 
 
 class LatentStem(nn.Module):
@@ -108,7 +109,7 @@ class LatentStem(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Encode `latents`."""
         features = self.conv3(F.silu(self.conv2(F.silu(self.conv1(latents)))))
-        return self.mixer(features[:, :, None])  # type: ignore[no-any-return]
+        return self.mixer(features[:, :, None])
 
 
 class ImageTokens(nn.Module):
@@ -148,7 +149,7 @@ class PatchTokens(nn.Module):
 
 
 def sinusoidal_embedding(positions: Tensor, dim: int) -> Tensor:
-    """Return `(N, dim)` cosines then sines of `(N,)` positions at geometric frequencies down to 1e-4."""
+    """Return `(N, dim)` cosines then sines of `(N,)` positions, frequencies from 1 to 1e-4."""
     half = dim // 2
     exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / half
     angles = positions.float()[:, None] * torch.exp(-math.log(10000.0) * exponents)[None]
@@ -156,7 +157,7 @@ def sinusoidal_embedding(positions: Tensor, dim: int) -> Tensor:
 
 
 def grid_embedding(height: int, width: int, like: Tensor) -> Tensor:
-    """Return `(height*width, D)` row and column sinusoids of the places of a grid of `D`-wide tokens."""
+    """Return `(height*width, D)` row and column sinusoids for a grid of `D`-wide tokens."""
     half = like.shape[-1] // 2
     rows = sinusoidal_embedding(torch.arange(height, device=like.device), half)
     columns = sinusoidal_embedding(torch.arange(width, device=like.device), half)

@@ -1,7 +1,7 @@
 """Gaussian noise that depends on its name and place alone.
 
-Noise is drawn on the CPU frame by frame, so that it is the same whatever the device, the batch, the window
-and the number of processes.
+Noise is drawn on the CPU frame by frame, so that it is the same whatever the device, the batch, the
+window and the number of processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def generator(seed: int, *name: str | int) -> torch.Generator:
 
 
 def with_offset(noise: Tensor, offset: Tensor, strength: float) -> Tensor:
-    """Add to `(..., h, w)` noise an `offset` `(..., 1, 1)` that is constant over a channel of a frame."""
+    """Add to noise `(..., h, w)` an `offset` `(..., 1, 1)`, constant over a channel of a frame."""
     return noise + strength * offset
 
 
@@ -29,7 +29,7 @@ def frame_noise(
     seed: int,
     *name: str | int,
 ) -> Tensor:
-    """Return `(C, F, h, w)` noise for the frame numbers `frames` of one video; `shape` is (C, h, w)."""
+    """Return `(C, F, h, w)` noise for the frames numbered `frames`; `shape` is (C, h, w)."""
     drawn = []
     for frame in frames:
         stream = generator(seed, *name, frame)

@@ -1,8 +1,8 @@
 """A small autoencoder that starts as the principal components of picture patches.
 
-A linear patch code is the best linear autoencoder from the first step on; residual convolutions in patch
-space then learn what is not linear. It offers the interface of diffusers' `AutoencoderKL`, which takes its
-place in the large model.
+A linear patch code is the best linear autoencoder from the first step on; residual convolutions in
+patch space then learn what is not linear. It offers the interface of diffusers' `AutoencoderKL`,
+which takes its place in the large model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     config_name = "config.json"
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         latent_channels: int = 8,
@@ -61,10 +61,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def start_from_components(self, pictures: Tensor) -> None:
-        """Set the linear part to the principal components of the patches of `(N, 3, H, W)` pictures.
+        """Set the linear part to the principal components of patches of `(N, 3, H, W)` pictures.
 
-        Each latent channel is divided by the square root of its standard deviation: halfway between raw
-        components, whose first would outweigh the rest, and whitened ones, whose last would.
+        Each latent channel is divided by the square root of its standard deviation: halfway between
+        raw components, whose first would outweigh the rest, and whitened ones, whose last would.
         """
         config: Any = self.config
         patches = self._patches(pictures).permute(0, 2, 3, 1).flatten(0, 2).double()

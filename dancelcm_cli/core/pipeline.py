@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 
 @dataclass
 class DanceOutput(BaseOutput):  # type: ignore[misc]
-    """Frames `(F, H, W, 3)` uint8 RGB, and the scaled latents `(C, F, h, w)` they were decoded from."""
+    """Frames `(F, H, W, 3)` uint8 RGB, and the scaled latents `(C, F, h, w)` behind them."""
 
     frames: Frames
     latents: Tensor
@@ -41,8 +41,8 @@ class DanceOutput(BaseOutput):  # type: ignore[misc]
 class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
     """Network, autoencoder and schedule, with what a student was trained for.
 
-    `num_segments` is a student's K; 0 marks a teacher, which samples by plain DDIM. `grid_size` is the
-    number of timesteps the student was trained at.
+    `num_segments` is a student's K; 0 marks a teacher, which samples by plain DDIM. `grid_size` is
+    the number of timesteps the student was trained at.
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -130,6 +130,10 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         """Animate `image` along `pose`; see `encode` for the shapes.
 
         Args:
+            image: reference picture.
+            pose: pose pictures of the driving clip.
+            reference_pose: pose picture of the reference.
+            face: face crop of the reference, or None.
             num_inference_steps: network calls (twice as many under guidance).
             guidance_scale: classifier-free guidance g; 1 is off, as a student wants it.
             sampler: the rule between two steps; a teacher always uses DDIM.
@@ -152,7 +156,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         seed: int = 0,
         on_step: Callable[[int], None] = lambda index: None,
     ) -> Tensor:
-        """Sample latents `(B, C, F, h, w)` in float32 under `conditions`; all clips share the noise."""
+        """Sample float32 latents `(B, C, F, h, w)`; all clips share the noise."""
         reference = conditions.reference_latents
         frames = range(conditions.pose.shape[2])
         shape = (reference.shape[1], reference.shape[2], reference.shape[3])
@@ -171,7 +175,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             noisy_latents = noisy_latents.to(self.unet.dtype)
             velocity = self.unet(noisy_latents, timesteps, conditional)
             if unconditional is None:
-                return velocity  # type: ignore[no-any-return]
+                return velocity
             without = self.unet(noisy_latents, timesteps, unconditional)
             return guided(velocity, without, guidance_scale)
 
@@ -210,7 +214,7 @@ def load_pipeline(folder: Path) -> DancePipeline:
     if not index.is_file():
         raise InputError(
             f"{folder} must be a model folder, but it has no model_index.json.",
-            hint="Give the folder that `dancelcm train` or `distill` wrote, such as runs/.../model.",
+            hint="Give what `dancelcm train` or `distill` wrote, such as runs/.../model.",
         )
     try:
         version = json.loads(index.read_text()).get("format_version")
@@ -237,4 +241,4 @@ def load_vae(folder: Path) -> PatchAutoencoder | AutoencoderKL:
         )
     own = json.loads(config.read_text()).get("_class_name") == PatchAutoencoder.__name__
     kind = PatchAutoencoder if own else AutoencoderKL
-    return kind.from_pretrained(config.parent).eval().requires_grad_(False)  # type: ignore[no-any-return]
+    return kind.from_pretrained(config.parent).eval().requires_grad_(False)

@@ -2,12 +2,13 @@
 
 Three rules say where a step that starts at timestep t lands before the next one starts at t':
 
-    ddim           jump to t' (what a teacher does; exact for a student only where t' is a trained edge)
-    edge_renoise   jump to the lower edge of t's segment, then diffuse forward to t' (exact for N >= K)
-    lcm            jump to 0, then diffuse forward to t' (exact for K = 1)
+    ddim           jump to t' (what a teacher does; exact for a student only where t' is a trained
+    edge) edge_renoise   jump to the lower edge of t's segment, then diffuse forward to t' (exact
+    for N >= K) lcm            jump to 0, then diffuse forward to t' (exact for K = 1)
 
-The first is DDIM, the last is Latent Consistency Models' multistep sampling (arXiv 2310.04378), the middle
-one is the same idea applied within a segment; diffusers' TCDScheduler computes it with a per-step eta.
+The first is DDIM, the last is Latent Consistency Models' multistep sampling (arXiv 2310.04378), the
+middle one is the same idea applied within a segment; diffusers' TCDScheduler computes it with a
+per-step eta.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def teacher_steps(num_steps: int, num_timesteps: int) -> list[SamplingStep]:
 def student_steps(
     num_steps: int, segments: int, grid_size: int, num_timesteps: int, sampler: Sampler
 ) -> list[SamplingStep]:
-    """Plan `num_steps` calls of a student with `segments` segments; all starts are trained timesteps.
+    """Plan `num_steps` calls of a student of `segments` segments, all at trained timesteps.
 
     Raises:
         ConfigError: `num_steps` is below 1 or above the grid's size.
@@ -62,8 +63,8 @@ def student_steps(
         )
     if num_steps < segments:
         logger.warning(
-            "%d steps are fewer than the student's %d segments: each jump crosses an edge that it was "
-            "not trained to cross, so the result will be flatter. Use at least %d steps.",
+            "%d steps are fewer than the student's %d segments: each jump crosses an edge that"
+            " it was not trained to cross, so the result will be flatter. Use at least %d steps.",
             num_steps,
             segments,
             segments,
@@ -81,7 +82,7 @@ def student_steps(
 
 
 def _student_starts(num_steps: int, segments: int, grid_size: int, num_timesteps: int) -> list[int]:
-    """Spread the starts over the segments, extra ones to the noisiest, and snap them to the grid."""
+    """Spread the starts over the segments, extra ones to the noisiest, all on the grid."""
     grid = solver_grid(grid_size, num_timesteps)
     per_segment = grid_size // segments
     if num_steps <= segments:
@@ -111,8 +112,8 @@ def sample(
 ) -> Tensor:
     """Turn `noise` `(B, C, F, h, w)` into latents of the same shape, in float32.
 
-    `predict(noisy_latents, timesteps)` returns v; `step_noise(i)` returns the fresh noise that step i
-    diffuses forward with; `on_step(i)` is told when step i is done.
+    `predict(noisy_latents, timesteps)` returns v; `step_noise(i)` returns the fresh noise that step
+    i diffuses forward with; `on_step(i)` is told when step i is done.
     """
     latents = noise.float()
     for index, step in enumerate(steps):

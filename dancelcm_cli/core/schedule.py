@@ -1,12 +1,14 @@
 """The noise schedule and the jump, the one primitive of solver, consistency function and sampler.
 
-Variance preserving: `noisy = alpha_t * latents + sigma_t * noise`, `v = alpha_t * noise - sigma_t * latents`.
-With the angle phi_t = atan2(sigma_t, alpha_t), moving along a straight line in (noisy, v) from t to s is
+Variance preserving: `noisy = alpha_t * latents + sigma_t * noise`, `v = alpha_t * noise - sigma_t *
+latents`. With the angle phi_t = atan2(sigma_t, alpha_t), moving along a straight line in (noisy, v)
+from t to s is
 
     J(x, v, t -> s) = cos(phi_t - phi_s) x - sin(phi_t - phi_s) v
 
-which is DDIM's deterministic step in the v-parameterisation (Song et al., arXiv 2010.02502; Salimans and
-Ho, arXiv 2202.00512). It divides by nothing, so it is finite at the last timestep, where alpha is 0.
+which is DDIM's deterministic step in the v-parameterisation (Song et al., arXiv 2010.02502;
+Salimans and Ho, arXiv 2202.00512). It divides by nothing, so it is finite at the last timestep,
+where alpha is 0.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class NoiseSchedule:
         return alpha * noisy_latents - sigma * velocity
 
     def jump(self, noisy_latents: Tensor, velocity: Tensor, start: Tensor, end: Tensor) -> Tensor:
-        """Move `(B, ...)` latents from timesteps `start` to `end` `(B,)` along `velocity`, in float32."""
+        """Move latents `(B, ...)` from timestep `start` to `end` `(B,)`, in float32."""
         noisy_latents, velocity = noisy_latents.float(), velocity.float()
         alpha_start, sigma_start = self.coefficients(start, noisy_latents)
         alpha_end, sigma_end = self.coefficients(end, noisy_latents)

@@ -1,4 +1,4 @@
-"""The solver's grid of timesteps and its segments (eq. 4 of the paper; Phased Consistency Models)."""
+"""The solver's grid of timesteps and its segments (eq. 4 of the paper)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def solver_grid(grid_size: int, num_timesteps: int) -> Tensor:
 
 
 def segment_edges(segments: int, grid_size: int, num_timesteps: int) -> Tensor:
-    """Return the `(K+1,)` ascending edges: 0 and the last grid timestep of each of the K segments."""
+    """Return the `(K+1,)` ascending edges: 0 and the last grid timestep of each segment."""
     if segments < 1 or grid_size % segments:
         nearest = [k for k in range(1, grid_size + 1) if grid_size % k == 0]
         nearest.sort(key=lambda k: abs(k - segments))

@@ -1,7 +1,7 @@
 """The names of UniAnimate's checkpoint, and where each of its tensors lives in `DanceUNet`.
 
-The one place that knows upstream's names. Facts from `unet_unianimate.py` of ali-vilab/UniAnimate and the
-key list of its released checkpoint `unianimate_16f_32f_non_ema_223000.pth` (1,544 tensors).
+The one place that knows upstream's names. Facts from `unet_unianimate.py` of ali-vilab/UniAnimate
+and the key list of its released checkpoint `unianimate_16f_32f_non_ema_223000.pth` (1,544 tensors).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ STEM_CHANNELS = 8  # pose channels beside the noisy latents (`concat_dim` upstre
 
 
 class Stage(nn.Module):
-    """A residual block and, where the level attends, one transformer over space and one over time."""
+    """A residual block and, where the level attends, a transformer over space and one over time."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Stage(nn.Module):
 class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Predicts the velocity v of noisy video latents under pose, reference and face conditions.
 
-    The reference photo is one more frame in front of the noisy ones; its output is dropped. Two calls
-    make a step: `encode_conditions` once per clip, then `forward` once per timestep.
+    The reference photo is one more frame in front of the noisy ones; its output is dropped. Two
+    calls make a step: `encode_conditions` once per clip, then `forward` once per timestep.
     """
 
     config_name = "config.json"
     _supports_gradient_checkpointing = False
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         latent_channels: int = 4,
@@ -151,7 +151,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
 
     def add_face_tokens(self) -> None:
-        """Give the network face tokens whose gate is almost shut, so that its output stays as it was."""
+        """Add face tokens whose gate is almost shut, so that the output stays as it was."""
         config: Any = self.config
         self.face_projector = PatchTokens(config.latent_channels, config.context_dim, patch_size=4)
         self.face_gate = nn.Parameter(torch.tensor(FACE_GATE_START))
@@ -167,8 +167,8 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     ) -> EncodedConditions:
         """Encode what does not change over the steps.
 
-        `keep` `(B,)` holds 1 where a sample has its conditions and 0 where it has the null condition
-        of classifier-free guidance: no pose, no reference, no image, no face.
+        `keep` `(B,)` holds 1 where a sample has its conditions and 0 where it has the null
+        condition of classifier-free guidance: no pose, no reference, no image, no face.
         """
         reference_latents = conditions.reference_latents
         height, width = reference_latents.shape[2:]
@@ -200,9 +200,9 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latents = conditions.reference_latents
         if self.reference_projector is not None:
             picture = torch.cat([latents, reference_pose[:, :, 0]], dim=1)
-            return self.reference_projector(picture)  # type: ignore[no-any-return]
+            return self.reference_projector(picture)
         if self.image_projector is not None and conditions.image_embeds is not None:
-            return self.image_projector(conditions.image_embeds)  # type: ignore[no-any-return]
+            return self.image_projector(conditions.image_embeds)
         config: Any = self.config
         num_tokens = 0 if self.image_projector is None else ImageTokens.num_tokens
         return latents.new_zeros(len(latents), num_tokens, config.context_dim)
@@ -225,7 +225,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def forward(
         self, noisy_latents: Tensor, timesteps: Tensor, conditions: EncodedConditions
     ) -> Tensor:
-        """Predict v `(B, C, F, h, w)` of `noisy_latents` of that shape at int64 `timesteps` `(B,)`."""
+        """Predict v of `noisy_latents` `(B, C, F, h, w)` at int64 `timesteps` `(B,)`."""
         embedding = self._embed(timesteps).to(noisy_latents.dtype)
         frames = torch.cat([noisy_latents, conditions.frame_features], dim=1)
         features = torch.cat([conditions.reference_features, frames], dim=2)
@@ -256,4 +256,4 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def _embed(self, timesteps: Tensor) -> Tensor:
         config: Any = self.config
         sinusoids = sinusoidal_embedding(timesteps, config.dim).to(self.time_in.weight.dtype)
-        return self.time_out(nn.functional.silu(self.time_in(sinusoids)))  # type: ignore[no-any-return]
+        return self.time_out(nn.functional.silu(self.time_in(sinusoids)))

@@ -1,6 +1,7 @@
 """Between pictures and latents: the one place where axes and ranges are turned.
 
-Works with any autoencoder of diffusers' interface: `AutoencoderKL` (UniAnimate's) or `PatchAutoencoder`.
+Works with any autoencoder of diffusers' interface: `AutoencoderKL` (UniAnimate's) or
+`PatchAutoencoder`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def encode_frames(vae: Any, frames: Frames, chunk: int = 8) -> Tensor:
 def decode_latents(vae: Any, latents: Tensor, chunk: int = 8) -> Frames:
     """Decode scaled latents `(C, F, h, w)` to `(F, H, W, 3)` uint8 frames."""
     frames = []
-    for part in rearrange(latents, "c f h w -> f c h w").split(chunk):
+    for part in torch.split(rearrange(latents, "c f h w -> f c h w"), chunk):
         unscaled = part.to(vae.device, vae.dtype) / vae.config.scaling_factor
         frames.append(to_frames(vae.decode(unscaled).sample))
     return np.concatenate(frames)

@@ -5,7 +5,6 @@ A stage knows no other stage, so what animates a picture is passed in as a `Gene
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 
 from dancelcm_cli.config.schema import AnimateConfig, Recipe
 from dancelcm_cli.data.atomic import TEMPORARY_PREFIX, atomic_folder, write_json_atomic
+from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.sources import list_pictures
@@ -45,7 +45,7 @@ def describe_making(model: Path, recipe: Recipe) -> dict[str, object]:
     """Return all that the predictions of `model` depend on, as it is kept beside them."""
     return {
         "format_version": FORMAT_VERSION,
-        "model": _digest(model),
+        "model": folder_sha256(model),
         "seed": recipe.seed,
         "animate": asdict(animation_settings(recipe)),
     }
@@ -130,14 +130,3 @@ def _check_complete(video: TestVideo, output: Path) -> None:
             f"The prediction of {video.name} must have {asked} frames, got {made}.",
             hint="Fewer frames fit with `--set animate.num_frames=N`.",
         )
-
-
-def _digest(model: Path) -> str:
-    """Return a hash of the files of a model folder, their names included."""
-    total = hashlib.sha256()
-    for path in sorted(model.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.relative_to(model).as_posix()} {digest}\n".encode())
-    return total.hexdigest()

@@ -46,7 +46,7 @@ class PreprocessSummary:
 
 
 def preprocess_videos(
-    videos: Path, output: Path, model: Path, recipe: Recipe, progress: Progress
+    videos: Path, output: Path, model: Path | None, recipe: Recipe, progress: Progress
 ) -> PreprocessSummary:
     """Fill the shard folder `output` from the video, or the folder of videos, `videos`.
 
@@ -58,8 +58,7 @@ def preprocess_videos(
     Args:
         videos: A video, or a folder that is searched in depth.
         output: The shard folder.
-        model: The model folder whose autoencoder encodes; not read where `preprocess.store` is
-            "frames".
+        model: The model folder whose autoencoder encodes; None to store frames.
         recipe: Its sections `preprocess` and `device` apply.
         progress: Told about each video.
 
@@ -71,7 +70,7 @@ def preprocess_videos(
     started = time.perf_counter()
     config = recipe.preprocess
     sources = find_videos(videos)
-    vae = _load_autoencoder(model, recipe) if config.store == "latents" else None
+    vae = None if model is None else _load_autoencoder(model, recipe)
     maker, poses = ClipMaker(config, vae), PoseFinder(config.pose_detector)
     shard_bytes = config.shard_megabytes * MEBIBYTE
     with ShardWriter(output, recipe_to_toml(recipe), _manifest(config, vae), shard_bytes) as writer:

@@ -50,8 +50,8 @@ def epoch_indices(num_items: int, first: int, count: int, seed: int) -> list[int
 class ClipBatches:
     """`batches[step]` is the `ClipBatch` of a training step.
 
-    The first `image_steps` steps hold `image_batch_size` single frames, the others `batch_size` windows
-    of `num_frames` neighbouring frames. Poses are drawn here, from keypoints.
+    The first `image_steps` steps hold `image_batch_size` single frames, the others `batch_size`
+    windows of `num_frames` neighbouring frames. Poses are drawn here, from keypoints.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ClipBatches:
 def clip_sample(
     clip: Clip, frames: range, height: int, width: int, reference: int | None = None
 ) -> ClipBatch:
-    """Return `frames` of `clip` as a batch of one; `reference` is a frame, None the stored picture."""
+    """Return `frames` of `clip` as a batch of one; `reference` is a frame, None the stored one."""
     if clip.latents is None or clip.reference_latents is None:
         raise InputError(
             f"Clip {clip.clip_id} must hold latents, got frames alone.",

@@ -1,8 +1,8 @@
 """One step of segmented consistency distillation (eq. 4 of the paper).
 
-Of a noisy clip at a grid timestep t, the student predicts the latents at the lower edge s of t's segment.
-Its target is what the slowly following target network predicts for the same edge from one solver step of
-the guided teacher nearer to it.
+Of a noisy clip at a grid timestep t, the student predicts the latents at the lower edge s of t's
+segment. Its target is what the slowly following target network predicts for the same edge from one
+solver step of the guided teacher nearer to it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def consistency_losses(
     config: DistillConfig,
     stream: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Return the mean pseudo-Huber distance at the edge under the key `loss`; gradients reach `student`.
+    """Return the mean pseudo-Huber distance at the edge, `loss`; gradients reach `student` alone.
 
-    Solver and loss are float32. The teacher sees no face tokens, `target` and `teacher` are in eval mode.
+    Solver and loss are float32. The teacher sees no face tokens, `target` and `teacher` are in eval
+    mode.
     """
     latents = batch.latents
     device = latents.device
@@ -68,7 +69,7 @@ def teacher_velocity(
     """Return the teacher's guided v `(B, C, F, h, w)`."""
     conditional = teacher(noisy_latents, timesteps, teacher.encode_conditions(batch.conditions))
     if guidance_scale == 1.0:
-        return conditional  # type: ignore[no-any-return]
+        return conditional
     nothing = torch.zeros(len(noisy_latents), device=noisy_latents.device)
     null = teacher.encode_conditions(batch.conditions, keep=nothing)
     return guided(conditional, teacher(noisy_latents, timesteps, null), guidance_scale)

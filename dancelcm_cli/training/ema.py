@@ -12,9 +12,7 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
     Buffers are copied. After a constant drift d per step the average lags d * decay / (1 - decay).
     """
-    averaged, trained = list(average.parameters()), list(network.parameters())
-    torch._foreach_lerp_(
-        averaged, [p.to(a.dtype) for a, p in zip(averaged, trained, strict=True)], 1 - decay
-    )
-    for kept, current in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(current)
+    for kept, current in zip(average.parameters(), network.parameters(), strict=True):
+        kept.lerp_(current.to(kept.dtype), 1 - decay)
+    for held, present in zip(average.buffers(), network.buffers(), strict=True):
+        held.copy_(present)

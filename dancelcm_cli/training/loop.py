@@ -1,16 +1,16 @@
-"""The one training loop: optimizer, average, checkpoints, metrics; what a step does comes from outside."""
+"""The one training loop: optimizer, average, checkpoints, metrics; the step comes from outside."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from dancelcm_cli.training.ema import update_average
 from dancelcm_cli.training.interrupt import StopRequest
 
 Batch = TypeVar("Batch")
+Batch_co = TypeVar("Batch_co", covariant=True)
 LOG_EVERY = 10  # steps between rows of metrics.jsonl
 PREPARED = 3  # batches that are made ahead
 MAX_BAD_STEPS = 20  # non-finite losses in a row after which a run gives up
@@ -42,23 +43,30 @@ class LoopConfig:
     optimizer: OptimizerConfig
 
 
+class Batches(Protocol[Batch_co]):
+    """Batches by step: any may be asked for at any time, and is always the same."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, step: int) -> Batch_co: ...
+
+
 @dataclass(frozen=True)
 class Task(Generic[Batch]):
     """What is trained, on what, and how one step's losses come about.
 
-    `losses(step, batch)` returns named scalars; `loss` among them is minimised. `validate(step)` returns
-    named figures of the averaged network and may write pictures into the run folder.
+    `losses(step, batch)` returns named scalars; `loss` among them is minimised. `validate(step)`
+    returns named figures of the averaged network and may write pictures into the run folder.
     """
 
     network: nn.Module
     average: nn.Module
-    batches: Sequence[Batch]
+    batches: Batches[Batch]
     losses: Callable[[int, Batch], dict[str, Tensor]]
     validate: Callable[[int], dict[str, float]]
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
-    """Return the rate of `step` (from 0): linear warm-up, then constant or a cosine to a hundredth."""
+    """Return the rate of `step` (from 0): linear warm-up, then constant or a cosine to 1 %."""
     warmup = min(1.0, (step + 1) / max(1, config.warmup_steps))
     if config.decay == "constant":
         return config.learning_rate * warmup
@@ -69,9 +77,10 @@ def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
 def run_loop(
     run: Path, task: Task[Any], config: LoopConfig, progress: Progress, command: str
 ) -> dict[str, float]:
-    """Train `task.network` until `config.steps`, from the newest checkpoint in `run` if there is one.
+    """Train `task.network` until `config.steps`, from the newest checkpoint of `run` if any.
 
-    Returns the last validation's figures. `command` resumes the run and is shown when it is interrupted.
+    Returns the last validation's figures. `command` resumes the run and is shown when it is
+    interrupted.
 
     Raises:
         InterruptedRunError: Ctrl-C or SIGTERM; a checkpoint is written first.
@@ -194,8 +203,8 @@ def _last_figures(metrics: Path) -> dict[str, float]:
     return {name: value for name, value in rows[-1].items() if name != "step"} if rows else {}
 
 
-def _prepared(batches: Sequence[Batch], first: int) -> Iterator[Batch]:
-    """Yield batches `first`, `first + 1`, ..., each made in a thread while the one before trains."""
+def _prepared(batches: Batches[Batch], first: int) -> Iterator[Batch]:
+    """Yield batches from `first` on, each made in a thread while the one before trains."""
     steps = iter(range(first, len(batches)))
     with ThreadPoolExecutor(max_workers=1) as pool:
         queue = deque(pool.submit(batches.__getitem__, step) for step in islice(steps, PREPARED))

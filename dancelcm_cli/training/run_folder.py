@@ -38,7 +38,8 @@ def open_run(
 ) -> Iterator[RunInputs]:
     """Claim the run folder `output` for this process and yield the inputs to use.
 
-    A new run writes `recipe.toml`, `run.json` and `environment.json`; a resumed one reads `run.json`.
+    A new run writes `recipe.toml`, `run.json` and `environment.json`; a resumed one reads
+    `run.json`.
 
     Raises:
         InputError: the folder holds a run already, holds none to resume, or is in use.

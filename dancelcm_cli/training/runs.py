@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dancelcm_cli.config.schema import DistillConfig, Recipe, TrainConfig
 from dancelcm_cli.core.batch import ClipBatch
@@ -78,7 +78,7 @@ def train_teacher(
         if inputs.model is None:
             raise InputError(
                 "A teacher needs an autoencoder, got no --init.",
-                hint="Give the folder that `dancelcm train --part autoencoder` wrote, or a teacher.",
+                hint="Give what `dancelcm train --part autoencoder` wrote, or a teacher.",
             )
         reader = ShardReader(inputs.shards)
         device = pick_device(recipe.device)
@@ -104,7 +104,7 @@ def train_teacher(
             noise_offset=recipe.schedule.noise_offset,
         )
 
-        def losses(step: int, batch: ClipBatch) -> dict[str, Any]:
+        def losses(step: int, batch: ClipBatch) -> dict[str, Tensor]:
             return teacher_losses(
                 network,
                 batch.to(device),
@@ -147,7 +147,7 @@ def train_autoencoder(
     *,
     resume: bool,
 ) -> RunSummary:
-    """Train the small autoencoder on the frames of `shards`, from principal components or from `init`."""
+    """Train the small autoencoder on frames, from principal components or from `init`."""
     started = time.perf_counter()
     config = recipe.train
     inputs = RunInputs("train", shards, init)
@@ -172,21 +172,20 @@ def train_autoencoder(
         def validate(step: int) -> dict[str, float]:
             pixels = to_pixels(pictures).to(device)
             with torch.no_grad():
-                decoded = torch.cat([average(part) for part in pixels.split(10)])
+                decoded = torch.cat([average(part) for part in torch.split(pixels, 10)])
             return {"psnr": psnr(to_frames(decoded), pictures)}
 
-        task = Task(
-            network,
-            average,
-            batches,
-            lambda step, batch: autoencoder_losses(network, batch.to(device)),
-            validate,
-        )
+        def losses(step: int, batch: Tensor) -> dict[str, Tensor]:
+            return autoencoder_losses(network, batch.to(device))
+
+        task = Task(network, average, batches, losses, validate)
         command = resume_command("train", output)
         figures = run_loop(output, task, _loop_config(config, warmup=True), progress, command)
         some = to_pixels(_some_pictures(reader, training, SCALING_PICTURES)).to(device)
         with torch.no_grad():
-            spread = torch.cat([average.encode(p).latent_dist.mode() for p in some.split(50)]).std()
+            spread = torch.cat(
+                [average.encode(p).latent_dist.mode() for p in torch.split(some, 50)]
+            ).std()
         average.register_to_config(scaling_factor=float(1 / spread))
         with atomic_folder(output / "model") as temporary:
             average.save_pretrained(temporary / "vae")
@@ -224,7 +223,7 @@ def distill_student(
             noise_offset=noise_offset,
         )
 
-        def losses(step: int, batch: ClipBatch) -> dict[str, Any]:
+        def losses(step: int, batch: ClipBatch) -> dict[str, Tensor]:
             return consistency_losses(
                 student,
                 average,
@@ -258,10 +257,11 @@ def save_model(pipeline: DancePipeline, folder: Path) -> None:
 
 def _network(model: Path, vae: Any, recipe: Recipe) -> DanceUNet:
     if (model / "unet").is_dir():
-        return load_pipeline(model).unet.train().requires_grad_(True)  # type: ignore[no-any-return]
+        unet: DanceUNet = load_pipeline(model).unet.train().requires_grad_(True)
+        return unet
     torch.manual_seed(recipe.seed)
     network = DanceUNet.from_network(recipe.network, vae.config.latent_channels, face_tokens=False)
-    return network.train()  # type: ignore[no-any-return]
+    return network.train()
 
 
 def _untrained_autoencoder(recipe: Recipe) -> PatchAutoencoder:

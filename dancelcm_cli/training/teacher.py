@@ -13,7 +13,7 @@ from dancelcm_cli.core.unet import DanceUNet
 
 
 def stratified_timesteps(count: int, num_timesteps: int, stream: torch.Generator) -> Tensor:
-    """Draw `(count,)` timesteps, one from each of `count` equal parts of the schedule, in random order.
+    """Draw `(count,)` timesteps, one from each of `count` equal parts of the schedule, shuffled.
 
     Uniform over the schedule as single draws are, but a batch covers it evenly.
     """
@@ -32,8 +32,8 @@ def teacher_losses(
 ) -> dict[str, Tensor]:
     """Return the mean squared error of v under the key `loss`.
 
-    Each sample loses all its conditions with probability `condition_dropout`, which teaches the null
-    condition that guidance needs. Every random number comes from the CPU generator `stream`.
+    Each sample loses all its conditions with probability `condition_dropout`, which teaches the
+    null condition that guidance needs. Every random number comes from the CPU generator `stream`.
     """
     latents = batch.latents
     count, device = len(latents), latents.device

@@ -19,7 +19,7 @@ SHOWN_FRAMES = 4
 
 
 def psnr(frames: Frames, truth: Frames) -> float:
-    """Return the mean over frames of the peak signal-to-noise ratio of `(F, H, W, 3)` uint8, in dB."""
+    """Return the mean over frames `(F, H, W, 3)` uint8 of the peak signal-to-noise ratio, in dB."""
     difference = frames.astype(np.float64) - truth.astype(np.float64)
     squared = (difference**2).mean(axis=(1, 2, 3)).clip(min=1e-10)
     return float((20 * np.log10(255) - 10 * np.log10(squared)).mean())
@@ -36,8 +36,9 @@ def sample_figures(
 ) -> dict[str, float]:
     """Animate the clips of `batch` at each number of `steps` and write a strip of pictures.
 
-    Returns the PSNR of each in dB (`psnr_4` at 4 steps) against the decoded true latents, and that of the
-    repeated reference. Each row of `strip` is a clip: reference, then frames of pose, results and truth.
+    Returns the PSNR of each in dB (`psnr_4` at 4 steps) against the decoded true latents, and that
+    of the repeated reference. Each row of `strip` is a clip: reference, then frames of pose,
+    results and truth.
     """
     truth = [decode_latents(pipeline.vae, latents) for latents in batch.latents]
     reference = [

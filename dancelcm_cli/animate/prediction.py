@@ -1,0 +1,26 @@
+"""Animation of a test video for an evaluation: lossless frames instead of a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from dancelcm_cli.animate.animator import Animator
+from dancelcm_cli.animate.motion import read_motion
+from dancelcm_cli.core.vae import Frames
+
+
+def predict_frames(
+    animator: Animator, image: Frames, reference_index: int, driving: Path, output: Path
+) -> None:
+    """Animate `image` `(H, W, 3)` along `driving` and write `000000.png`, ... into `output`.
+
+    The picture is frame `reference_index` of the driving video itself: its pose is known, and there
+    is nothing to align.
+    """
+    motion = read_motion(driving, animator.recipe.animate, animator.detect)
+    known = None if motion.keypoints is None else motion.keypoints[reference_index]
+    rendering = animator.render(image, motion, reference_keypoints=known)
+    for index, frame in enumerate(rendering.frames):
+        Image.fromarray(frame).save(output / f"{index:06d}.png")
