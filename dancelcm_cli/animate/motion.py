@@ -78,8 +78,14 @@ def _read(driving: Path, config: AnimateConfig) -> tuple[Frames, float, Sequence
     length = len(pictures) if pictures else probe_video(driving).num_frames
     indices = range(0, length, config.frame_stride)[: config.num_frames]
     if pictures:
-        frames = np.stack([read_image(pictures[index]) for index in indices])
-        return frames, FRAMES_PER_SECOND / config.frame_stride, indices
+        images = [read_image(pictures[index]) for index in indices]
+        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+        if len(sizes) > 1:
+            raise InputError(
+                f"The pictures in {driving} must be of one size, got {', '.join(sizes)}.",
+                hint="Keep only the frames of one clip in that folder.",
+            )
+        return np.stack(images), FRAMES_PER_SECOND / config.frame_stride, indices
     frames, info = read_frames(driving, indices)
     return frames, float(info.fps / config.frame_stride), indices
 

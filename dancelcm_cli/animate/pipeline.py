@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +54,12 @@ def animate(
     result.
 
     Raises:
-        InputError: an input is missing or unreadable, nobody is seen, or `output` exists.
+        InputError: an input is missing or unreadable, nobody is seen, or an output exists.
     """
     started = time.perf_counter()
     record = output.with_suffix(".json")
-    _check_output(output, record, overwrite)
+    comparison = output.with_name(f"{output.stem}-compare.mp4") if compare else None
+    _check_output([output, record, *([comparison] if comparison else [])], overwrite)
     image = read_image(reference)
     animator = Animator(model, recipe)
     motion = read_motion(driving, recipe.animate, animator.detect)
@@ -68,9 +70,8 @@ def animate(
         progress.note("No face is used: none was found in the reference, or the model reads none.")
     frames = _shown(rendering.frames, image, recipe)
     write_video(output, frames, motion.fps)
-    if compare:
-        side_by_side = _side_by_side(image, rendering, frames)
-        write_video(output.with_name(f"{output.stem}-compare.mp4"), side_by_side, motion.fps)
+    if comparison:
+        write_video(comparison, _side_by_side(image, rendering, frames), motion.fps)
     seconds = time.perf_counter() - started
     write_json_atomic(
         record, _record(reference, driving, model, recipe, motion, rendering, seconds)
@@ -78,13 +79,14 @@ def animate(
     return Animation(output, record, seconds)
 
 
-def _check_output(output: Path, record: Path, overwrite: bool) -> None:
-    if output.suffix.lower() != ".mp4":
+def _check_output(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it; the first path is the video."""
+    if paths[0].suffix.lower() != ".mp4":
         raise InputError(
-            f"--output must be an .mp4 file, got {output}.",
-            hint=f"Type --output {output.with_suffix('.mp4')}",
+            f"--output must be an .mp4 file, got {paths[0]}.",
+            hint=f"Type --output {paths[0].with_suffix('.mp4')}",
         )
-    for path in (output, record):
+    for path in paths:
         if path.exists() and not overwrite:
             raise InputError(
                 f"{path} must not exist already.",

@@ -11,16 +11,19 @@ from dancelcm_cli.commands.options import (
     DEFAULTS,
     DeviceOption,
     RecipeOption,
-    ResumeOption,
-    RunOutputOption,
     SeedOption,
     SetOption,
-    ShardsArgument,
     resolve_recipe,
+)
+from dancelcm_cli.commands.runs import (
+    ResumeOption,
+    RunOutputOption,
+    ShardsArgument,
+    print_run,
     run_folder,
     run_recipe,
 )
-from dancelcm_cli.console import RichProgress, print_result
+from dancelcm_cli.console import RichProgress
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -71,22 +74,14 @@ def distill(
     resolved = resolve_recipe(run_recipe(recipe, resume), settings, flags)
     folder = run_folder("distill", output, resume)
 
-    from dancelcm_cli.data.bundled import bundled
     from dancelcm_cli.training.runs import distill_student
 
     summary = distill_student(
         shards,
         folder,
-        teacher or bundled("tiny/teacher"),
+        teacher,
         resolved,
         RichProgress(),
         resume=resume is not None,
     )
-    print_result(
-        {
-            "run": summary.output,
-            "steps": summary.steps,
-            "seconds": f"{summary.seconds:.1f}",
-            **{name: f"{value:.4g}" for name, value in summary.metrics.items()},
-        }
-    )
+    print_run(summary)

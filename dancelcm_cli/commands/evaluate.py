@@ -15,8 +15,8 @@ from dancelcm_cli.commands.options import (
     SeedOption,
     SetOption,
     resolve_recipe,
-    run_folder,
 )
+from dancelcm_cli.commands.runs import run_folder
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.console import RichProgress, print_result, print_table
 

@@ -11,16 +11,19 @@ from dancelcm_cli.commands.options import (
     DEFAULTS,
     DeviceOption,
     RecipeOption,
-    ResumeOption,
-    RunOutputOption,
     SeedOption,
     SetOption,
-    ShardsArgument,
     resolve_recipe,
+)
+from dancelcm_cli.commands.runs import (
+    ResumeOption,
+    RunOutputOption,
+    ShardsArgument,
+    print_run,
     run_folder,
     run_recipe,
 )
-from dancelcm_cli.console import RichProgress, print_result
+from dancelcm_cli.console import RichProgress
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -72,11 +75,4 @@ def train(
 
     run = train_teacher if resolved.train.part == "teacher" else train_autoencoder
     summary = run(shards, folder, init, resolved, RichProgress(), resume=resume is not None)
-    print_result(
-        {
-            "run": summary.output,
-            "steps": summary.steps,
-            "seconds": f"{summary.seconds:.1f}",
-            **{name: f"{value:.4g}" for name, value in summary.metrics.items()},
-        }
-    )
+    print_run(summary)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
+from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor
 
 from dancelcm_cli.config.schema import Sampler, ScheduleConfig
@@ -225,7 +226,8 @@ def load_pipeline(folder: Path) -> DancePipeline:
             f"The format version of {folder} must be {FORMAT_VERSION}, got {version}.",
             hint="Use the dancelcm version that wrote it, or train the model again.",
         )
-    pipeline: DancePipeline = DancePipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    disable_progress_bar()  # three small files are no long work
+    pipeline: DancePipeline = DancePipeline.from_pretrained(folder)
     pipeline.unet.eval().requires_grad_(False)
     pipeline.vae.eval().requires_grad_(False)
     return pipeline

@@ -2,9 +2,11 @@
 
 Three rules say where a step that starts at timestep t lands before the next one starts at t':
 
-    ddim           jump to t' (what a teacher does; exact for a student only where t' is a trained
-    edge) edge_renoise   jump to the lower edge of t's segment, then diffuse forward to t' (exact
-    for N >= K) lcm            jump to 0, then diffuse forward to t' (exact for K = 1)
+    ddim           jump to t' (what a teacher does; exact for a student only where t' is a
+                   trained edge)
+    edge_renoise   jump to the lower edge of t's segment, then diffuse forward to t' (exact
+                   for N >= K)
+    lcm            jump to 0, then diffuse forward to t' (exact for K = 1)
 
 The first is DDIM, the last is Latent Consistency Models' multistep sampling (arXiv 2310.04378), the
 middle one is the same idea applied within a segment; diffusers' TCDScheduler computes it with a

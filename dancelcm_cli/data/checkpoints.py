@@ -49,7 +49,8 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, keep: int) -> None:
 
 def list_checkpoints(run: Path) -> list[Path]:
     """Return the checkpoint folders of `run`, oldest first."""
-    return sorted((run / "checkpoints").glob("step-*"))
+    folders = (run / "checkpoints").glob("step-*")
+    return sorted(folders, key=lambda folder: (len(folder.name), folder.name))  # by number
 
 
 def load_latest_checkpoint(run: Path) -> Checkpoint | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -21,6 +20,7 @@ from dancelcm_cli.data.atomic import atomic_path
 from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.data.images import is_picture
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.native_output import native_output_hidden
 
 CRF = 16  # x264's quality: visually lossless
 # RGB is converted with the same matrix that the tags announce; players guess without them.
@@ -181,7 +181,7 @@ def _open(path: Path) -> decord.VideoReader:
         raise InputError(f"{path} must be a video, got a folder.", hint="Give one video file.")
     decord.logging.set_level(decord.logging.QUIET)
     try:
-        with _native_output_hidden():
+        with native_output_hidden():  # decord prints about a bad file; we say it better
             return decord.VideoReader(str(path), num_threads=1)
     except (decord.DECORDError, RuntimeError, AssertionError, UnicodeError) as error:
         raise _unreadable(path) from error
@@ -223,16 +223,3 @@ def _decode(path: Path, reader: decord.VideoReader, index: int) -> NDArray[np.ui
     # Rows of narrow videos (48 pixels, say) come padded, and decord takes the padding for channels.
     height, width = frame.shape[:2]
     return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
-
-
-@contextmanager
-def _native_output_hidden() -> Iterator[None]:
-    """Keep what decord's C++ prints about a bad file off the terminal: we say it better."""
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

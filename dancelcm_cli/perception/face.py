@@ -10,7 +10,7 @@ import numpy as np
 from facenet_pytorch import MTCNN
 from numpy.typing import NDArray
 
-from dancelcm_cli.perception.keypoints import FACE, SEEN_THRESHOLD
+from dancelcm_cli.perception.keypoints import FACE, HIDDEN_SCORE, SEEN_THRESHOLD
 
 MIN_PROBABILITY = 0.9  # of a face, by MTCNN
 MARGIN = 0.25  # room on each side of a face's box, in longer sides of the box
@@ -82,7 +82,7 @@ def _from_keypoints(
 ) -> tuple[NDArray[np.float64], float] | None:
     """Return a box about the face points, or about eyes and nose where those are not seen."""
     core = keypoints[[NOSE, *EYES]]
-    if (core[:, 2] <= SEEN_THRESHOLD).any():
+    if (core[:, 2] <= HIDDEN_SCORE).any():  # hidden eyes and nose are on the far side of the head
         return None
     places = keypoints[:, :2].astype(np.float64) * (width, height)
     seen = keypoints[FACE, 2] > SEEN_THRESHOLD

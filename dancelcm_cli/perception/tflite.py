@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from dancelcm_cli.errors import WeightsMissingError
+from dancelcm_cli.native_output import native_output_hidden
 from dancelcm_cli.perception.region import Array, Frame, Region
 
 
@@ -25,8 +26,9 @@ class TfliteNetwork:
                 "install dancelcm again, from a complete checkout or wheel",
             )
         # One thread: a result does not depend on the machine, and a caller may run several.
-        self._interpreter = Interpreter(str(path), num_threads=1)
-        self._interpreter.allocate_tensors()
+        with native_output_hidden():  # which delegate it chose is nobody's business
+            self._interpreter = Interpreter(str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
         (picture,) = self._interpreter.get_input_details()
         self._input = picture["index"]
         self.side = int(picture["shape"][1])

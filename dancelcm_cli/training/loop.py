@@ -116,10 +116,11 @@ def run_loop(
             if validates:
                 figures = task.validate(done)
                 append_rows(metrics, [{"step": done, **figures}])
-            if done % config.checkpoint_every == 0 or done == config.steps or stop.wanted:
+            stopping = stop.wanted  # asked once: a later signal stops after the next step
+            if done % config.checkpoint_every == 0 or done == config.steps or stopping:
                 _save(run, task, optimizer, parameters, done, bad_steps, config.keep_checkpoints)
             advance(1, _note(losses, figures))
-            if stop.wanted and done < config.steps:
+            if stopping and done < config.steps:
                 raise InterruptedRunError(
                     f"Stopped after step {done} of {config.steps}; nothing is lost.",
                     hint=f"Continue with: {command}",

@@ -20,7 +20,7 @@ from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
-from dancelcm_cli.errors import InputError
+from dancelcm_cli.errors import ConfigError, InputError
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,15 @@ def open_run(
         ) from None
     try:
         if resume:
-            yield _read_inputs(record)
-        else:
-            write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
-            write_json_atomic(output / "environment.json", _environment())
-            write_json_atomic(record, _as_json(inputs))
-            yield inputs
+            inputs = _read_inputs(record)
+        write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
+        write_json_atomic(output / "environment.json", _environment())
+        write_json_atomic(record, _as_json(inputs))
+        yield inputs
+    except (InputError, ConfigError):
+        if not resume and not (output / "checkpoints").exists():
+            record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
+        raise
     finally:
         lock.release()
 

@@ -23,6 +23,7 @@ from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import reduction, to_frames, to_pixels
 from dancelcm_cli.data.atomic import atomic_folder
+from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.progress import Progress
@@ -41,6 +42,7 @@ from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
 from dancelcm_cli.training.teacher import teacher_losses
 from dancelcm_cli.training.validation import psnr, sample_figures
 
+DEFAULT_TEACHER = "tiny/teacher"
 VALIDATION_CLIPS = 4
 VALIDATION_BATCHES = 4
 COMPONENT_PICTURES = 2000  # pictures whose patches give the autoencoder its principal components
@@ -69,21 +71,17 @@ def train_teacher(
 ) -> RunSummary:
     """Train a teacher on `shards`, or fine-tune the one in the model folder `init`.
 
-    Where `init` has an autoencoder but no network, an untrained one of the recipe's sizes is taken.
+    Where `init` has an autoencoder but no network, an untrained one of the recipe's sizes is taken;
+    without `init`, also the bundled autoencoder.
     """
     started = time.perf_counter()
     config = recipe.train
     inputs = RunInputs("train", shards, init)
     with open_run(output, inputs, recipe, resume=resume) as inputs:
-        if inputs.model is None:
-            raise InputError(
-                "A teacher needs an autoencoder, got no --init.",
-                hint="Give what `dancelcm train --part autoencoder` wrote, or a teacher.",
-            )
         reader = ShardReader(inputs.shards)
         device = pick_device(recipe.device)
         schedule = NoiseSchedule.from_config(recipe.schedule).to(device)
-        vae = load_vae(inputs.model)
+        vae = load_vae(inputs.model or bundled(DEFAULT_TEACHER))
         network = _network(inputs.model, vae, recipe).to(device)
         average = _frozen_copy(network)
         training, validation = split_sources(reader, config.validation_share, recipe.seed)
@@ -193,16 +191,25 @@ def train_autoencoder(
 
 
 def distill_student(
-    shards: Path, output: Path, teacher: Path, recipe: Recipe, progress: Progress, *, resume: bool
+    shards: Path,
+    output: Path,
+    teacher: Path | None,
+    recipe: Recipe,
+    progress: Progress,
+    *,
+    resume: bool,
 ) -> RunSummary:
-    """Distill the `teacher` model folder into a student by segmented consistency distillation."""
+    """Distill the model folder `teacher` into a student by segmented consistency distillation.
+
+    Without `teacher` it is the bundled one.
+    """
     started = time.perf_counter()
     config = recipe.distill
     inputs = RunInputs("distill", shards, teacher)
     with open_run(output, inputs, recipe, resume=resume) as inputs:
         reader = ShardReader(inputs.shards)
         device = pick_device(recipe.device)
-        source = load_pipeline(inputs.model or teacher)
+        source = load_pipeline(inputs.model or bundled(DEFAULT_TEACHER))
         schedule = source.schedule.to(device)
         noise_offset = source.config.noise_offset
         frozen = source.unet.to(device)
@@ -255,8 +262,8 @@ def save_model(pipeline: DancePipeline, folder: Path) -> None:
         pipeline.save_pretrained(temporary)
 
 
-def _network(model: Path, vae: Any, recipe: Recipe) -> DanceUNet:
-    if (model / "unet").is_dir():
+def _network(model: Path | None, vae: Any, recipe: Recipe) -> DanceUNet:
+    if model is not None and (model / "unet").is_dir():
         unet: DanceUNet = load_pipeline(model).unet.train().requires_grad_(True)
         return unet
     torch.manual_seed(recipe.seed)

@@ -1,0 +1,247 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL
+
+from dancelcm_cli.config.schema import ScheduleConfig
+from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
+from dancelcm_cli.core.pipeline import (
+    FORMAT_VERSION,
+    DancePipeline,
+    load_pipeline,
+    load_vae,
+    make_scheduler,
+)
+from dancelcm_cli.core.sampling import student_steps, teacher_steps
+from dancelcm_cli.core.schedule import NoiseSchedule
+from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.core.vae import encode_frames
+from dancelcm_cli.errors import InputError
+
+MakePipeline = Callable[..., DancePipeline]
+HEIGHT, WIDTH, NUM_FRAMES = 32, 16, 3
+
+
+@pytest.fixture
+def make_pipeline(make_unet: Callable[..., DanceUNet]) -> MakePipeline:
+    def make(num_segments: int = 2, face_tokens: bool = True) -> DancePipeline:
+        torch.manual_seed(0)
+        vae = PatchAutoencoder(
+            latent_channels=4, patch_size=4, width=8, encoder_blocks=1, decoder_blocks=1
+        )
+        pipeline = DancePipeline(
+            make_unet(face_tokens),
+            vae.eval(),
+            make_scheduler(ScheduleConfig()),
+            num_segments=num_segments,
+            grid_size=40,
+            noise_offset=0.05,
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    return make
+
+
+@pytest.fixture
+def pictures() -> dict[str, Any]:
+    random = np.random.default_rng(0)
+
+    def draw(*shape: int) -> Any:
+        return random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+    return {
+        "image": draw(HEIGHT, WIDTH),
+        "pose": draw(NUM_FRAMES, HEIGHT, WIDTH),
+        "reference_pose": draw(HEIGHT, WIDTH),
+        "face": draw(16, 16),
+    }
+
+
+# --- animating ---
+
+
+def test_a_picture_and_poses_give_as_many_frames_as_poses(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    output = make_pipeline()(**pictures)
+    assert output.frames.shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
+    assert output.frames.dtype == np.uint8
+    assert output.latents.shape == (4, NUM_FRAMES, HEIGHT // 4, WIDTH // 4)
+    assert output.latents.dtype == torch.float32
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_gives_others(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline = make_pipeline()
+    first = pipeline(**pictures, seed=3)
+    torch.manual_seed(1)
+    assert pipeline(**pictures, seed=3).latents.equal(first.latents)
+    assert not pipeline(**pictures, seed=4).latents.equal(first.latents)
+
+
+def test_guidance_of_one_calls_the_network_once_a_step(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline, calls = make_pipeline(), []
+    pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+    pipeline(**pictures, num_inference_steps=3)
+    assert len(calls) == 3
+    pipeline(**pictures, num_inference_steps=3, guidance_scale=2.5)
+    assert len(calls) == 3 + 2 * 3
+
+
+def test_every_finished_step_is_told(make_pipeline: MakePipeline, pictures: dict[str, Any]) -> None:
+    done: list[int] = []
+    make_pipeline()(**pictures, num_inference_steps=3, on_step=done.append)
+    assert done == [0, 1, 2]
+
+
+def test_a_teacher_walks_by_ddim_and_a_student_as_it_was_trained(
+    make_pipeline: MakePipeline,
+) -> None:
+    teacher, student = make_pipeline(num_segments=0), make_pipeline(num_segments=2)
+    assert teacher.plan(4, "edge_renoise") == teacher_steps(4, 1000)
+    assert student.plan(4, "edge_renoise") == student_steps(4, 2, 40, 1000, "edge_renoise")
+
+
+def test_conditions_are_in_the_networks_ranges(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline = make_pipeline()
+    conditions = pipeline.encode(**pictures)
+    assert conditions.pose.shape == (1, 3, NUM_FRAMES, HEIGHT, WIDTH)
+    assert conditions.reference_pose.shape == (1, 3, HEIGHT, WIDTH)
+    for picture in (conditions.pose, conditions.reference_pose):
+        assert 0.0 <= float(picture.min()) < 0.1
+        assert 0.9 < float(picture.max()) <= 1.0
+    expected = encode_frames(pipeline.vae, pictures["image"][None])[:, 0]
+    assert conditions.reference_latents[0].equal(expected)
+    assert conditions.face_latents is not None
+    assert conditions.face_latents.shape == (1, 4, 4, 4)
+
+
+def test_sizes_that_the_network_cannot_halve_are_refused(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    image = pictures["image"][:-4]
+    with pytest.raises(InputError, match=r"multiples of 8, got \(28, 16\)"):
+        make_pipeline()(**{**pictures, "image": image})
+
+
+def test_the_schedule_is_that_of_the_scheduler_folder(
+    make_pipeline: MakePipeline, schedule: NoiseSchedule
+) -> None:
+    assert make_pipeline().schedule.alphas.equal(schedule.alphas)
+    assert make_pipeline().schedule.sigmas.equal(schedule.sigmas)
+
+
+# --- the model folder ---
+
+
+def test_a_loaded_model_is_the_saved_one(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], tmp_path: Path
+) -> None:
+    saved = make_pipeline()
+    saved.save_pretrained(tmp_path)
+    loaded = load_pipeline(tmp_path)
+    for part in ("unet", "vae"):
+        tensors = getattr(loaded, part).state_dict()
+        for name, tensor in getattr(saved, part).state_dict().items():
+            assert tensors[name].equal(tensor), name
+    assert loaded.config.num_segments == 2
+    assert loaded.config.grid_size == 40
+    assert loaded.config.noise_offset == 0.05
+    # Not to the bit: kernels round by where weights lie in memory, and a file's lie elsewhere.
+    before, after = saved(**pictures), loaded(**pictures)
+    torch.testing.assert_close(after.latents, before.latents, rtol=0, atol=1e-4)
+
+
+def test_a_copy_of_a_model_animates_exactly_alike(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], tmp_path: Path
+) -> None:
+    make_pipeline().save_pretrained(tmp_path / "first")
+    first = load_pipeline(tmp_path / "first")
+    first.save_pretrained(tmp_path / "second")
+    second = load_pipeline(tmp_path / "second")
+    one, other = first(**pictures), second(**pictures)
+    assert one.latents.equal(other.latents)
+    assert (one.frames == other.frames).all()
+
+
+def test_a_loaded_model_is_ready_for_inference(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+    make_pipeline().save_pretrained(tmp_path)
+    loaded = load_pipeline(tmp_path)
+    for part in (loaded.unet, loaded.vae):
+        assert not part.training
+        assert not any(parameter.requires_grad for parameter in part.parameters())
+
+
+def test_a_model_folder_holds_safetensors_only(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+    make_pipeline().save_pretrained(tmp_path)
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert files == {
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    }
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, 0, None])
+def test_an_unknown_format_version_is_refused(
+    make_pipeline: MakePipeline, tmp_path: Path, version: int | None
+) -> None:
+    make_pipeline().save_pretrained(tmp_path)
+    index = tmp_path / "model_index.json"
+    content = json.loads(index.read_text()) | {"format_version": version}
+    index.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"must be {FORMAT_VERSION}, got {version}") as refusal:
+        load_pipeline(tmp_path)
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_index_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "model_index.json").write_text(content)
+    with pytest.raises(InputError, match="must be valid JSON"):
+        load_pipeline(tmp_path)
+
+
+def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no model_index\.json") as refusal:
+        load_pipeline(tmp_path)
+    assert "dancelcm train" in refusal.value.hint
+
+
+def test_the_autoencoder_of_a_model_folder_loads_alone(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], tmp_path: Path
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.save_pretrained(tmp_path)
+    vae = load_vae(tmp_path)
+    expected = encode_frames(pipeline.vae, pictures["pose"])
+    assert encode_frames(vae, pictures["pose"]).equal(expected)
+    assert not any(parameter.requires_grad for parameter in vae.parameters())
+
+
+def test_the_autoencoder_of_a_large_model_is_diffusers_own(tmp_path: Path) -> None:
+    saved = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, scaling_factor=0.25)
+    saved.save_pretrained(tmp_path / "vae")
+    loaded = load_vae(tmp_path)
+    assert isinstance(loaded, AutoencoderKL)
+    assert loaded.config.scaling_factor == 0.25
+    assert not loaded.training
+
+
+def test_a_folder_without_an_autoencoder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no vae/config\.json"):
+        load_vae(tmp_path)

@@ -1,0 +1,81 @@
+import shlex
+from pathlib import Path
+
+import pytest
+
+from dancelcm_cli.config.loading import load_recipe
+from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.errors import ConfigError, InputError
+from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
+
+INPUTS = RunInputs("train", Path("shards"), None)
+
+
+def start(output: Path, inputs: RunInputs = INPUTS, *, resume: bool = False) -> RunInputs:
+    with open_run(output, inputs, Recipe(seed=7), resume=resume) as used:
+        return used
+
+
+def test_a_resumed_run_reads_what_it_read_before(tmp_path: Path) -> None:
+    inputs = RunInputs("distill", tmp_path / "shards", tmp_path / "teacher")
+    assert start(tmp_path / "run", inputs) == inputs
+    assert start(tmp_path / "run", resume=True) == inputs
+
+
+def test_a_resumed_run_finds_its_inputs_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start(tmp_path / "run")
+    monkeypatch.chdir("/")
+    assert start(tmp_path / "run", resume=True).shards == tmp_path / "shards"
+
+
+def test_the_recipe_of_a_run_can_be_fed_back(tmp_path: Path) -> None:
+    start(tmp_path)
+    assert load_recipe(tmp_path / "recipe.toml") == Recipe(seed=7)
+
+
+def test_a_used_folder_is_refused_with_the_command_that_continues_it(tmp_path: Path) -> None:
+    start(tmp_path)
+    with pytest.raises(InputError, match="must not hold a run already") as caught:
+        start(tmp_path)
+    assert caught.value.hint.endswith(resume_command("train", tmp_path))
+
+
+@pytest.mark.parametrize("error", [InputError, ConfigError])
+def test_a_run_that_is_refused_before_its_first_step_leaves_the_folder_free(
+    tmp_path: Path, error: type[Exception]
+) -> None:
+    with pytest.raises(error), open_run(tmp_path, INPUTS, Recipe(), resume=False):
+        raise error("misspelt")
+    corrected = RunInputs("train", tmp_path / "shards", None)
+    assert start(tmp_path, corrected) == corrected
+
+
+def test_a_run_with_a_checkpoint_is_never_given_up(tmp_path: Path) -> None:
+    with pytest.raises(InputError), open_run(tmp_path, INPUTS, Recipe(), resume=False):
+        (tmp_path / "checkpoints").mkdir()
+        raise InputError("a shard is damaged")
+    start(tmp_path, resume=True)
+
+
+def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no run\.json"):
+        start(tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        open_run(tmp_path, INPUTS, Recipe(), resume=False),
+        pytest.raises(InputError, match="must not be in use"),
+    ):
+        start(tmp_path, resume=True)
+    start(tmp_path, resume=True)
+
+
+def test_the_resuming_command_survives_a_shell() -> None:
+    folder = Path("my runs/it's one")
+    words = shlex.split(resume_command("distill", folder))
+    assert words == ["dancelcm", "distill", "--resume", str(folder)]

@@ -1,0 +1,213 @@
+"""Whole runs at the smallest size: teacher, autoencoder and student."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.pipeline import load_pipeline, load_vae
+from dancelcm_cli.core.vae import encode_frames
+from dancelcm_cli.data.jsonl import read_rows
+from dancelcm_cli.data.shards import ShardReader
+from dancelcm_cli.errors import InputError, InterruptedRunError
+from dancelcm_cli.progress import SilentProgress
+from dancelcm_cli.training.runs import (
+    RunSummary,
+    distill_student,
+    train_autoencoder,
+    train_teacher,
+)
+
+MakeRecipe = Callable[..., Recipe]
+MakeShards = Callable[..., Path]
+Start = Callable[..., RunSummary]
+SILENT = SilentProgress()
+
+
+class Interrupting(SilentProgress):
+    """Presses Ctrl-C as soon as the first step is reported; the run stops after the second."""
+
+    def task(
+        self, description: str, total: int, completed: int = 0
+    ) -> AbstractContextManager[Callable[[int, str], None]]:
+        reported = []
+
+        def advance(count: int, note: str) -> None:
+            if not reported:
+                os.kill(os.getpid(), signal.SIGINT)
+            reported.append(count)
+
+        return nullcontext(advance)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("start", [train_teacher, distill_student])
+def test_a_resumed_run_makes_the_same_model(
+    start: Start, tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe(
+        "train.steps=3",
+        "train.image_steps=1",
+        "train.batch_size=1",
+        "distill.steps=3",
+        "distill.batch_size=1",
+    )
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    start(shards, whole, teacher, recipe, SILENT, resume=False)
+    with pytest.raises(InterruptedRunError, match="after step 2 of 3") as caught:
+        start(shards, stopped, teacher, recipe, Interrupting(), resume=False)
+    assert f"--resume {stopped}" in caught.value.hint
+    assert not (stopped / "model").exists()
+    elsewhere = tmp_path / "elsewhere"  # a resumed run reads what it was started with
+    start(elsewhere, stopped, elsewhere, recipe, SILENT, resume=True)
+    assert contents(stopped / "model") == contents(whole / "model")
+    assert contents(stopped / "samples") == contents(whole / "samples")
+
+
+def test_a_teacher_run_leaves_model_metrics_and_samples(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.steps=2", "train.validate_every=1")
+    summary = train_teacher(shards, tmp_path, teacher, recipe, SILENT, resume=False)
+    assert summary.steps == 2
+    assert summary.metrics.keys() == {"validation_loss", "psnr_reference", "psnr_8"}
+    rows = read_rows(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 2]
+    assert rows[1]["loss"] > 0 and rows[1]["seconds_per_step"] > 0
+    for step in (1, 2):
+        Image.open(tmp_path / "samples" / f"step-{step:06d}.png").verify()
+    pipeline = load_pipeline(tmp_path / "model")
+    assert pipeline.config.num_segments == 0
+    before = load_pipeline(teacher)
+    for name, weight in before.vae.state_dict().items():
+        assert torch.equal(pipeline.vae.state_dict()[name], weight)
+    assert not torch.equal(pipeline.unet.conv_out.weight, before.unet.conv_out.weight)
+
+
+def test_an_autoencoder_alone_gets_an_untrained_network_of_the_recipes_sizes(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    init = tmp_path / "init"
+    load_vae(teacher).save_pretrained(init / "vae")
+    recipe = make_recipe("train.steps=1", "network.context_dim=64")
+    train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
+    unet = load_pipeline(tmp_path / "run" / "model").unet
+    assert (unet.config.dim, unet.config.context_dim) == (32, 64)
+    assert not unet.config.face_tokens
+
+
+def test_a_student_has_segments_and_face_tokens_and_leaves_its_teacher_alone(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    before = contents(teacher)
+    recipe = make_recipe("distill.steps=1", "distill.segments=4", "distill.grid_size=40")
+    summary = distill_student(shards, tmp_path, teacher, recipe, SILENT, resume=False)
+    assert summary.metrics.keys() == {"psnr_reference", *(f"psnr_{n}" for n in (1, 2, 4, 8))}
+    student = load_pipeline(tmp_path / "model")
+    assert (student.config.num_segments, student.config.grid_size) == (4, 40)
+    assert student.unet.face_projector is not None
+    assert contents(teacher) == before
+
+
+def test_the_average_and_not_the_network_becomes_the_model(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("distill.steps=1", "distill.ema_decay=0")
+    distill_student(shards, tmp_path / "a", teacher, recipe, SILENT, resume=False)
+    recipe = make_recipe("distill.steps=1", "distill.ema_decay=0.75")
+    distill_student(shards, tmp_path / "b", teacher, recipe, SILENT, resume=False)
+    start, network, average = (
+        load_pipeline(folder).unet.conv_out.bias
+        for folder in (teacher, tmp_path / "a" / "model", tmp_path / "b" / "model")
+    )
+    assert not torch.equal(network, start)
+    assert torch.allclose(average, 0.75 * start + 0.25 * network, atol=1e-7)
+
+
+def test_training_an_autoencoder_makes_its_pictures_better(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    def psnr_after(steps: int) -> float:
+        overrides = ("train.part=autoencoder", f"train.steps={steps}", "train.ema_decay=0.5")
+        recipe = make_recipe(*overrides, "train.optimizer.learning_rate=0.003")
+        output = tmp_path / f"{steps}"
+        summary = train_autoencoder(picture_shards, output, None, recipe, SILENT, resume=False)
+        return summary.metrics["psnr"]
+
+    assert psnr_after(40) > psnr_after(1) + 0.5
+
+
+def test_an_autoencoder_scales_its_latents_to_unit_spread(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.part=autoencoder", "train.steps=1", "train.validation_share=0")
+    train_autoencoder(picture_shards, tmp_path / "run", None, recipe, SILENT, resume=False)
+    vae = load_vae(tmp_path / "run" / "model")
+    reader = ShardReader(picture_shards)
+    frames = np.concatenate([reader[i].frames for i in range(len(reader))])
+    assert encode_frames(vae, frames).std() == pytest.approx(1, rel=0.02)
+
+
+def test_a_resumed_autoencoder_is_the_same(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.part=autoencoder", "train.steps=3")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train_autoencoder(picture_shards, whole, None, recipe, SILENT, resume=False)
+    with pytest.raises(InterruptedRunError):
+        train_autoencoder(picture_shards, stopped, None, recipe, Interrupting(), resume=False)
+    train_autoencoder(picture_shards, stopped, None, recipe, SILENT, resume=True)
+    assert contents(stopped / "model") == contents(whole / "model")
+
+
+def test_a_used_folder_is_refused(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.part=autoencoder", "train.steps=1")
+    train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
+    model = contents(tmp_path / "model")
+    with pytest.raises(InputError, match="must not hold a run already"):
+        train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
+    assert contents(tmp_path / "model") == model
+
+
+def test_latents_of_another_autoencoder_are_refused(
+    tmp_path: Path, shards: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.steps=1", "autoencoder.latent_channels=3")
+    train_autoencoder(picture_shards, tmp_path / "vae", None, recipe, SILENT, resume=False)
+    init = tmp_path / "vae" / "model"
+    with pytest.raises(InputError, match="must have 3 channels for this autoencoder, got 4"):
+        train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
+
+
+def test_a_run_with_a_wrong_input_can_be_started_again(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe, run = make_recipe("train.part=autoencoder", "train.steps=1"), tmp_path / "run"
+    with pytest.raises(InputError):
+        train_autoencoder(tmp_path / "misspelt", run, None, recipe, SILENT, resume=False)
+    train_autoencoder(picture_shards, run, None, recipe, SILENT, resume=False)
+
+
+def test_shards_of_frames_alone_are_refused(
+    tmp_path: Path, picture_shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    with pytest.raises(InputError, match="must hold latents, got frames alone"):
+        train_teacher(picture_shards, tmp_path, teacher, make_recipe(), SILENT, resume=False)
