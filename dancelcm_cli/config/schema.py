@@ -98,9 +98,6 @@ class TrainConfig:
     image_batch_size: int = 32  # single frames per step
     ema_decay: float = 0.999
     condition_dropout: float = 0.1  # share of samples trained without any condition, [0, 1]
-    random_reference: bool = (
-        True  # any frame of the clip is the reference, not the stored one alone
-    )
     validation_share: float = 0.03  # share of the clips' sources kept for validation, [0, 1)
     validate_every: int = 500  # steps
     checkpoint_every: int = 500  # steps

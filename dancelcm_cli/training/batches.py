@@ -51,23 +51,22 @@ class ClipBatches:
     """`batches[step]` is the `ClipBatch` of a training step.
 
     The first `image_steps` steps hold `image_batch_size` single frames, the others `batch_size`
-    windows of `num_frames` neighbouring frames. Poses are drawn here, from keypoints.
+    windows of `num_frames` neighbouring frames. Any frame of a clip may be its reference. Poses
+    are drawn here, from keypoints, at `size` (height, width).
     """
 
     def __init__(
         self,
         shards: ShardReader,
         indices: Sequence[int],
-        height: int,
-        width: int,
         *,
+        size: tuple[int, int],
         steps: int,
         batch_size: int,
         num_frames: int,
         seed: int,
         image_steps: int = 0,
         image_batch_size: int = 1,
-        random_reference: bool = False,
     ) -> None:
         shortest = min(shards.rows[i].num_frames for i in indices)
         if shortest < num_frames:
@@ -77,11 +76,10 @@ class ClipBatches:
             )
         self.shards = shards
         self.indices = list(indices)
-        self.height, self.width = height, width
+        self.size = size
         self.steps = steps
         self.batch_size, self.num_frames = batch_size, num_frames
         self.image_steps, self.image_batch_size = image_steps, image_batch_size
-        self.random_reference = random_reference
         self.seed = seed
 
     def __len__(self) -> int:
@@ -97,15 +95,8 @@ class ClipBatches:
             clip = self.shards[self.indices[index]]
             start = int(torch.randint(clip.num_frames - num_frames + 1, (), generator=stream))
             reference = int(torch.randint(clip.num_frames, (), generator=stream))
-            samples.append(
-                clip_sample(
-                    clip,
-                    range(start, start + num_frames),
-                    self.height,
-                    self.width,
-                    reference if self.random_reference else None,
-                )
-            )
+            window = range(start, start + num_frames)
+            samples.append(clip_sample(clip, window, *self.size, reference))
         return collate(samples)
 
     def _first(self, step: int) -> int:

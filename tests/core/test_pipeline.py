@@ -183,6 +183,15 @@ def test_a_loaded_model_is_ready_for_inference(make_pipeline: MakePipeline, tmp_
         assert not any(parameter.requires_grad for parameter in part.parameters())
 
 
+def test_a_model_saved_in_half_precision_loads_in_full(
+    make_pipeline: MakePipeline, tmp_path: Path
+) -> None:
+    make_pipeline().to(torch.float16).save_pretrained(tmp_path)
+    loaded = load_pipeline(tmp_path)
+    assert loaded.unet.dtype == loaded.vae.dtype == torch.float32
+    assert load_vae(tmp_path).dtype == torch.float32
+
+
 def test_a_model_folder_holds_safetensors_only(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     make_pipeline().save_pretrained(tmp_path)
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}

@@ -17,7 +17,7 @@ from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.shards import Clip, ShardWriter, make_clip_id
 from dancelcm_cli.perception.keypoints import FACE, LEFT_HAND, RIGHT_HAND
-from dancelcm_cli.training.runs import save_model
+from dancelcm_cli.training.preparation import save_model
 
 MakeRecipe = Callable[..., Recipe]
 MakeShards = Callable[..., Path]
@@ -45,7 +45,8 @@ def _figure(num_frames: int) -> NDArray[np.float32]:
     circle = np.linspace(0, 2 * np.pi, 68)
     places[FACE] = 0.04 * np.stack([np.cos(circle), np.sin(circle)], axis=1) + (0.5, 0.15)
     fan = np.linspace(0, 0.05, 21)[:, None]
-    places[LEFT_HAND], places[RIGHT_HAND] = (0.7, 0.52) + fan, (0.3, 0.52) + fan * (-1, 1)
+    places[LEFT_HAND] = np.array([0.7, 0.52]) + fan
+    places[RIGHT_HAND] = np.array([0.3, 0.52]) + fan * (-1, 1)
     keypoints = np.ones((num_frames, 134, 3), np.float32)
     sway = 0.1 * np.sin(np.arange(num_frames))
     keypoints[..., :2] = places

@@ -61,7 +61,7 @@ def batches(shards: Path) -> list[ClipBatch]:
 def test_each_part_of_the_schedule_is_drawn_once(count: int, seed: int) -> None:
     timesteps = stratified_timesteps(count, 1000, generator(seed, "test"))
     assert timesteps.dtype == torch.int64
-    assert 0 <= timesteps.min() and timesteps.max() <= 999
+    assert timesteps.min() >= 0 and timesteps.max() <= 999
     for part, timestep in enumerate(timesteps.sort().values.tolist()):
         assert part * 1000 // count <= timestep <= (part + 1) * 1000 / count
 

@@ -1,0 +1,103 @@
+"""A run that trains a teacher."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.batch import ClipBatch
+from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.noise import generator
+from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline, load_vae, make_scheduler
+from dancelcm_cli.core.schedule import NoiseSchedule
+from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.data.bundled import bundled
+from dancelcm_cli.data.shards import ShardReader
+from dancelcm_cli.training.batches import ClipBatches, split_sources
+from dancelcm_cli.training.loop import Task
+from dancelcm_cli.training.preparation import (
+    DEFAULT_TEACHER,
+    PreparedRun,
+    frozen_copy,
+    loop_config,
+    picture_size,
+    save_model,
+    watched_clips,
+)
+from dancelcm_cli.training.run_folder import RunInputs
+from dancelcm_cli.training.teacher import teacher_losses
+from dancelcm_cli.training.validation import sample_figures
+
+HELD_OUT_BATCHES = 4
+WATCHED_STEPS = 8  # of the samples that are drawn: enough to judge, few enough to wait for
+
+
+def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> PreparedRun:
+    """Build network, data and validation of a teacher's run."""
+    config, noise_offset = recipe.train, recipe.schedule.noise_offset
+    shards = ShardReader(inputs.shards)
+    device = pick_device(recipe.device)
+    schedule = NoiseSchedule.from_config(recipe.schedule).to(device)
+    vae = load_vae(inputs.model or bundled(DEFAULT_TEACHER))
+    network = _network(inputs.model, vae.config.latent_channels, recipe).to(device)
+    average = frozen_copy(network)
+    training, validation = split_sources(shards, config.validation_share, recipe.seed)
+    size = picture_size(shards, vae)
+    clips = partial(
+        ClipBatches,
+        shards,
+        size=size,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        num_frames=config.num_frames,
+        seed=recipe.seed,
+    )
+    pipeline = DancePipeline(
+        average, vae.to(device), make_scheduler(recipe.schedule), noise_offset=noise_offset
+    )
+
+    def losses(step: int, batch: ClipBatch) -> dict[str, Tensor]:
+        stream = generator(recipe.seed, "train", step)
+        dropout = config.condition_dropout
+        return teacher_losses(network, batch.to(device), schedule, noise_offset, dropout, stream)
+
+    held_out = clips(validation or training)
+    watched = watched_clips(shards, validation or training, size, config.num_frames).to(device)
+
+    @torch.no_grad()
+    def held_out_loss() -> float:
+        total = 0.0
+        for step in range(HELD_OUT_BATCHES):
+            stream = generator(recipe.seed, "validation", step)
+            batch = held_out[step].to(device)
+            loss = teacher_losses(average, batch, schedule, noise_offset, 0.0, stream)["loss"]
+            total += float(loss)
+        return total / HELD_OUT_BATCHES
+
+    def validate(step: int) -> dict[str, float]:
+        strip = output / "samples" / f"step-{step:06d}.png"
+        guidance = recipe.distill.guidance_scale
+        figures = sample_figures(pipeline, watched, [WATCHED_STEPS], guidance, recipe.seed, strip)
+        return {"validation_loss": held_out_loss()} | figures
+
+    batches = clips(
+        training, image_steps=config.image_steps, image_batch_size=config.image_batch_size
+    )
+    return PreparedRun(
+        Task(network, average, batches, losses, validate),
+        loop_config(config, untrained=True),
+        partial(save_model, pipeline),
+    )
+
+
+def _network(model: Path | None, latent_channels: int, recipe: Recipe) -> DanceUNet:
+    """Return the network of the folder `model`, or an untrained one where it has none."""
+    if model is not None and (model / "unet").is_dir():
+        unet: DanceUNet = load_pipeline(model).unet.train().requires_grad_(True)
+        return unet
+    torch.manual_seed(recipe.seed)
+    return DanceUNet.from_network(recipe.network, latent_channels, face_tokens=False).train()
