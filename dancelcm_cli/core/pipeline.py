@@ -228,6 +228,8 @@ def load_pipeline(folder: Path) -> DancePipeline:
         )
     disable_progress_bar()  # three small files are no long work
     pipeline: DancePipeline = DancePipeline.from_pretrained(folder)
+    for part in (pipeline, pipeline.unet, pipeline.vae):
+        _forget_origin(part)
     pipeline.unet.eval().requires_grad_(False)
     pipeline.vae.eval().requires_grad_(False)
     return pipeline
@@ -243,4 +245,11 @@ def load_vae(folder: Path) -> PatchAutoencoder | AutoencoderKL:
         )
     own = json.loads(config.read_text()).get("_class_name") == PatchAutoencoder.__name__
     kind = PatchAutoencoder if own else AutoencoderKL
-    return kind.from_pretrained(config.parent).eval().requires_grad_(False)
+    vae = kind.from_pretrained(config.parent).eval().requires_grad_(False)
+    _forget_origin(vae)
+    return vae
+
+
+def _forget_origin(part: Any) -> None:
+    """Drop the path that diffusers notes on loading: saved again, it would tell of this machine."""
+    part.register_to_config(_name_or_path="")

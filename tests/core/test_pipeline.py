@@ -192,6 +192,15 @@ def test_a_model_saved_in_half_precision_loads_in_full(
     assert load_vae(tmp_path).dtype == torch.float32
 
 
+def test_a_model_that_was_loaded_and_saved_again_does_not_tell_from_where(
+    make_pipeline: MakePipeline, tmp_path: Path
+) -> None:
+    make_pipeline().save_pretrained(tmp_path / "first")
+    load_pipeline(tmp_path / "first").save_pretrained(tmp_path / "second")
+    configs = [path.read_text() for path in (tmp_path / "second").rglob("*.json")]
+    assert configs and not any(str(tmp_path) in config for config in configs)
+
+
 def test_a_model_folder_holds_safetensors_only(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     make_pipeline().save_pretrained(tmp_path)
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
