@@ -1,4 +1,4 @@
-"""All commands in a row, at the smallest size, on the bundled samples, with a kill in the middle."""
+"""All commands in a row, at the smallest size, on the bundled samples, with a kill midway."""
 
 from __future__ import annotations
 

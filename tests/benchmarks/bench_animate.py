@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_animate.py [--runs 3]
 
-Each run is a new process. Prints one line a run and their median beside the bound of 20 seconds; the
-second part of each line is what the command itself counts, without the start of Python.
+Each run is a new process. Prints one line a run and their median beside the bound of 20 seconds;
+the second part of each line is what the command itself counts, without the start of Python.
 """
 
 from __future__ import annotations

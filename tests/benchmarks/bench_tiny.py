@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_tiny.py [VIDEOS]
 
-VIDEOS is a folder of mp4 files with people that the model has not seen; the bundled ones by default.
+VIDEOS is a folder of mp4 files of people that the model has not seen, by default the bundled ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draws the README's picture: reference, then four frames of pose, result and truth.
 
-    python tests/benchmarks/readme_strip.py assets/samples/strip.png
+python tests/benchmarks/readme_strip.py assets/samples/strip.png
 """
 
 from __future__ import annotations
