@@ -42,7 +42,7 @@ def open_run(
     `run.json`.
 
     Raises:
-        InputError: the folder holds a run already, holds none to resume, or is in use.
+        InputError: the folder holds a run already, none (of this command) to resume, or is in use.
     """
     record = output / "run.json"
     if resume and not record.is_file():
@@ -66,7 +66,7 @@ def open_run(
         ) from None
     try:
         if resume:
-            inputs = _read_inputs(record)
+            inputs = _read_inputs(record, inputs.command)
         write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
         write_json_atomic(output / "environment.json", _environment())
         write_json_atomic(record, _as_json(inputs))
@@ -92,12 +92,17 @@ def _as_json(inputs: RunInputs) -> dict[str, object]:
     }
 
 
-def _read_inputs(record: Path) -> RunInputs:
+def _read_inputs(record: Path, command: str) -> RunInputs:
+    """Return what the run read before, if it was made by `command`."""
     stored = json.loads(record.read_text())
+    if stored["command"] != command:
+        raise InputError(
+            f"{record.parent} must be a run of `dancelcm {command}`, "
+            f"got one of `dancelcm {stored['command']}`.",
+            hint=f"Continue it with: {resume_command(stored['command'], record.parent)}",
+        )
     model = stored["model"]
-    return RunInputs(
-        stored["command"], Path(stored["shards"]), None if model is None else Path(model)
-    )
+    return RunInputs(command, Path(stored["shards"]), None if model is None else Path(model))
 
 
 def _environment() -> dict[str, object]:

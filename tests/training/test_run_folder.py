@@ -17,7 +17,7 @@ def start(output: Path, inputs: RunInputs = INPUTS, *, resume: bool = False) -> 
 
 
 def test_a_resumed_run_reads_what_it_read_before(tmp_path: Path) -> None:
-    inputs = RunInputs("distill", tmp_path / "shards", tmp_path / "teacher")
+    inputs = RunInputs("train", tmp_path / "shards", tmp_path / "teacher")
     assert start(tmp_path / "run", inputs) == inputs
     assert start(tmp_path / "run", resume=True) == inputs
 
@@ -64,6 +64,16 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no run\.json"):
         start(tmp_path / "nothing", resume=True)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_run_is_resumed_by_the_command_that_began_it(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    start(run, RunInputs("distill", tmp_path, None))
+    kept = (run / "run.json").read_text()
+    with pytest.raises(InputError, match="dancelcm distill") as error:
+        start(run, resume=True)
+    assert error.value.hint == f"Continue it with: {resume_command('distill', run)}"
+    assert (run / "run.json").read_text() == kept
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
