@@ -73,11 +73,8 @@ def preprocess(
     }
     resolved = resolve_recipe(recipe, settings, flags)
 
-    from dancelcm_cli.data.bundled import bundled
     from dancelcm_cli.preprocess.pipeline import preprocess_videos
 
-    if model is None and resolved.preprocess.store == "latents":
-        model = bundled("tiny/teacher")
     summary = preprocess_videos(videos, output, model, resolved, RichProgress())
     print_result(
         {

@@ -20,6 +20,7 @@ from dancelcm_cli.config.schema import PreprocessConfig, Recipe
 from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.pipeline import load_vae
 from dancelcm_cli.core.vae import reduction
+from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.clips import hash_tensors
 from dancelcm_cli.data.shards import ShardWriter, make_clip_id
 from dancelcm_cli.data.video import VideoInfo, iter_frames, probe_video
@@ -58,7 +59,7 @@ def preprocess_videos(
     Args:
         videos: A video, or a folder that is searched in depth.
         output: The shard folder.
-        model: The model folder whose autoencoder encodes; None to store frames.
+        model: The model folder whose autoencoder encodes latents; None: the bundled one.
         recipe: Its sections `preprocess` and `device` apply.
         progress: Told about each video.
 
@@ -70,7 +71,7 @@ def preprocess_videos(
     started = time.perf_counter()
     config = recipe.preprocess
     sources = find_videos(videos)
-    vae = None if model is None else _load_autoencoder(model, recipe)
+    vae = _load_autoencoder(model, recipe) if config.store == "latents" else None
     maker, poses = ClipMaker(config, vae), PoseFinder(config.pose_detector)
     shard_bytes = config.shard_megabytes * MEBIBYTE
     with ShardWriter(output, recipe_to_toml(recipe), _manifest(config, vae), shard_bytes) as writer:
@@ -171,8 +172,8 @@ def _read_windows(path: Path, windows: list[Window]) -> Iterator[tuple[Window, N
         yield window, np.stack(list(islice(frames, window.num_frames)))
 
 
-def _load_autoencoder(model: Path, recipe: Recipe) -> Any:
-    vae: Any = load_vae(model)
+def _load_autoencoder(model: Path | None, recipe: Recipe) -> Any:
+    vae: Any = load_vae(model or bundled("tiny/teacher"))
     return vae.to(pick_device(recipe.device))
 
 
