@@ -11,7 +11,8 @@ import typer
 from dancelcm_cli.config.loading import load_recipe, recipe_names
 from dancelcm_cli.config.schema import Device, Recipe
 
-DEFAULTS = Recipe()
+DEFAULT_RECIPE = "tiny"
+DEFAULTS = load_recipe(DEFAULT_RECIPE, [])
 RECIPE_PANEL = "Recipe"
 
 RecipeOption = Annotated[
@@ -56,7 +57,8 @@ def resolve_recipe(
 ) -> Recipe:
     """Return the recipe with `--set` overrides and, on top of them, the flags that were given.
 
+    Without `recipe` it is that of the bundled model.
     `flags` maps dotted keys to values; None stands for a flag that was not given.
     """
     given = [f"{key}={value}" for key, value in flags.items() if value is not None]
-    return load_recipe(recipe, [*(settings or []), *given])
+    return load_recipe(recipe or DEFAULT_RECIPE, [*(settings or []), *given])

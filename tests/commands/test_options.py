@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dancelcm_cli.commands.options import resolve_recipe
+from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.errors import ConfigError
 
@@ -20,7 +21,7 @@ def test_flags_win_over_overrides_and_overrides_over_the_recipe(tmp_path: Path) 
 
 
 def test_a_flag_that_was_not_given_leaves_the_recipe_alone() -> None:
-    assert resolve_recipe(None, None, {"animate.steps": None}) == Recipe()
+    assert resolve_recipe(None, None, {"animate.steps": None}) == load_recipe("tiny", [])
 
 
 def test_a_flag_out_of_range_is_refused_like_any_setting() -> None:
