@@ -217,10 +217,7 @@ def load_pipeline(folder: Path) -> DancePipeline:
             f"{folder} must be a model folder, but it has no model_index.json.",
             hint="Give what `dancelcm train` or `distill` wrote, such as runs/.../model.",
         )
-    try:
-        version = json.loads(index.read_text()).get("format_version")
-    except (ValueError, AttributeError):
-        raise InputError(f"{index} must be valid JSON.", hint="Copy the model again.") from None
+    version = _read_config(index).get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
             f"The format version of {folder} must be {FORMAT_VERSION}, got {version}.",
@@ -243,11 +240,21 @@ def load_vae(folder: Path) -> PatchAutoencoder | AutoencoderKL:
             f"{folder} must be a model folder with an autoencoder, but it has no vae/config.json.",
             hint="Give the folder that `dancelcm train` wrote, such as runs/.../model.",
         )
-    own = json.loads(config.read_text()).get("_class_name") == PatchAutoencoder.__name__
+    own = _read_config(config).get("_class_name") == PatchAutoencoder.__name__
     kind = PatchAutoencoder if own else AutoencoderKL
     vae = kind.from_pretrained(config.parent).eval().requires_grad_(False)
     _forget_origin(vae)
     return vae
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise InputError(f"{path} must be a JSON object.", hint="Copy the model again.")
+    return config
 
 
 def _forget_origin(part: Any) -> None:

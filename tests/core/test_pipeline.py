@@ -228,10 +228,13 @@ def test_an_unknown_format_version_is_refused(
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_damaged_index_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "model_index.json").write_text(content)
-    with pytest.raises(InputError, match="must be valid JSON"):
-        load_pipeline(tmp_path)
+def test_a_damaged_index_or_autoencoder_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "vae").mkdir()
+    for name in ("model_index.json", "vae/config.json"):
+        (tmp_path / name).write_text(content)
+    for load in (load_pipeline, load_vae):
+        with pytest.raises(InputError, match="must be a JSON object"):
+            load(tmp_path)
 
 
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
