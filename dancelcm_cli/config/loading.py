@@ -133,9 +133,9 @@ def _checked(kind: Any, value: Any, key: str) -> Any:
             )
         return value
     if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{key} must be a list, got {_shown(value)}.")
         item_kind = get_args(kind)[0]
+        if not isinstance(value, list):
+            value = [value]  # a list of one
         return tuple(_checked(item_kind, item, f"{key}[{i}]") for i, item in enumerate(value))
     if kind is float and type(value) is int:
         return float(value)

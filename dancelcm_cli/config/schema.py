@@ -15,6 +15,11 @@ Driving = Literal["auto", "pose", "person", "keypoints"]
 Alignment = Literal["robust", "first-frame", "none"]
 Sampler = Literal["edge_renoise", "ddim", "lcm"]
 ImageTokens = Literal["clip", "reference", "none"]
+FaceTokens = Literal["vae", "clip", "none"]
+Method = Literal["dancelcm", "videolcm", "multistep-cm", "perflow", "pcm"]
+Solver = Literal["ddim", "heun"]
+LossSpace = Literal["edge", "latents", "velocity"]
+Distance = Literal["pseudo-huber", "squared", "norm"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -77,6 +82,7 @@ class ScheduleConfig:
 class OptimizerConfig:
     """AdamW, its learning rate and what keeps it steady."""
 
+    name: Literal["adamw", "adamw8bit"] = "adamw"  # 8 bits: bitsandbytes, a quarter of the memory
     learning_rate: float = 3e-4
     beta1: float = 0.9
     beta2: float = 0.99
@@ -92,8 +98,8 @@ class TrainConfig:
 
     part: Literal["teacher", "autoencoder"] = "teacher"
     steps: int = 1000
-    batch_size: int = 4  # clips per step
-    num_frames: int = 16  # frames of a clip that a step sees
+    batch_size: int = 4  # clips per step, over all processes
+    num_frames: tuple[int, ...] = (16,)  # frames of a clip; of several, each step takes the next
     image_steps: int = 0  # of the steps, how many come first and see single frames
     image_batch_size: int = 32  # single frames per step
     ema_decay: float = 0.999
@@ -101,31 +107,55 @@ class TrainConfig:
     validation_share: float = 0.03  # share of the clips' sources kept for validation, [0, 1)
     validate_every: int = 500  # steps
     checkpoint_every: int = 500  # steps
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = 2  # besides the best by validation
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Segmented consistency distillation (the paper's eq. 4)."""
+    """Distillation of a teacher into a student of few steps: DanceLCM (eq. 4 to 8) or a rival."""
 
+    method: Method = "dancelcm"  # `--method` also sets what `config/methods.py` lists for it
+    phase: int = 1  # 2 makes a student of K segments good at fewer than K steps
     segments: int = 2  # K
     grid_size: int = 50  # n, timesteps of the solver; a multiple of `segments`
+    solver: Solver = "ddim"
+    substeps: int = 1  # solver steps from a grid timestep to the earlier one
+    skip: Literal["fixed", "uniform"] = "fixed"  # one grid step, or (eq. 4) any above the edge
     guidance_scale: float = 2.5  # g of the teacher's solver; 1 is off
+    target: Literal["average", "self"] = "average"  # which network the student should agree with
     ema_decay: float = 0.95
-    huber_constant: float = 1e-3  # c of the pseudo-Huber loss
+    loss_space: LossSpace = "edge"  # where student and target are compared
+    distance: Distance = "pseudo-huber"
+    huber_constant: float = 1e-3  # c of the pseudo-Huber distance
+    motion_weight: float = 0.5  # lambda_1, extra weight where something moves
+    auxiliary_weight: float = 0.1  # lambda_2, of the ground-truth head
+    face: FaceTokens = "vae"
+    tuning: Literal["full", "lora"] = "full"
+    lora_rank: int = 64
     steps: int = 1000
-    batch_size: int = 4  # clips per step
-    num_frames: int = 16
+    batch_size: int = 4  # clips per step, over all processes
+    num_frames: tuple[int, ...] = (16,)  # frames of a clip; of several, each step takes the next
     validation_share: float = 0.03
     validate_every: int = 200
     checkpoint_every: int = 200
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = 2  # besides the best by validation
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=5e-5, beta2=0.999, warmup_steps=50, decay="constant"
         )
     )
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How training fits the hardware; none of it changes what is learnt but for rounding."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the networks; all else is float32
+    gradient_checkpointing: bool = False  # a third more time for a fraction of the activations
+    accumulation: int = 1  # parts into which each process cuts its share of a batch
+    sharding: Literal["none", "fsdp"] = "none"  # "none" keeps a whole copy per process (DDP)
+    average_device: Literal["same", "cpu"] = "same"  # where the float32 average is kept
 
 
 @dataclass(frozen=True)
@@ -166,5 +196,6 @@ class Recipe:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     animate: AnimateConfig = field(default_factory=AnimateConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -12,10 +12,16 @@ from dancelcm_cli.core.conditioning import Conditions
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Latents `(B, C, F, h, w)` of clips with their conditions."""
+    """Latents `(B, C, F, h, w)` of clips with their conditions.
+
+    `numbers` are the samples' places in the order of the run: they name their random streams.
+    `motion_mask` `(B, F, h, w)` is 1 where something moves.
+    """
 
     latents: Tensor
     conditions: Conditions
+    numbers: tuple[int, ...] = ()
+    motion_mask: Tensor | None = None
 
     def to(self, device: torch.device) -> ClipBatch:
         """Return the batch on `device`."""
@@ -24,4 +30,6 @@ class ClipBatch:
             for field in fields(self.conditions)
             if (value := getattr(self.conditions, field.name)) is not None
         }
-        return ClipBatch(self.latents.to(device), replace(self.conditions, **moved))
+        mask = None if self.motion_mask is None else self.motion_mask.to(device)
+        conditions = replace(self.conditions, **moved)
+        return ClipBatch(self.latents.to(device), conditions, self.numbers, mask)

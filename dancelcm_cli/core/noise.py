@@ -6,6 +6,8 @@ window and the number of processes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,8 +41,21 @@ def frame_noise(
     return torch.stack(drawn, dim=1)
 
 
-def batch_noise(latents: Tensor, offset_strength: float, stream: torch.Generator) -> Tensor:
+def sample_streams(seed: int, name: str, numbers: Sequence[int]) -> list[torch.Generator]:
+    """Return one stream per training sample, named by its number in the order of the run.
+
+    So a sample meets the same randomness whichever process and part of a batch it falls into.
+    """
+    return [generator(seed, name, number) for number in numbers]
+
+
+def batch_noise(
+    latents: Tensor, offset_strength: float, streams: Sequence[torch.Generator]
+) -> Tensor:
     """Return noise for a training batch of latents `(B, C, F, h, w)`, drawn on the CPU."""
-    noise = torch.randn(latents.shape, generator=stream)
-    offset = torch.randn((*latents.shape[:3], 1, 1), generator=stream)
-    return with_offset(noise, offset, offset_strength).to(latents.device)
+    drawn = []
+    for stream in streams:
+        noise = torch.randn(latents.shape[1:], generator=stream)
+        offset = torch.randn((*latents.shape[1:3], 1, 1), generator=stream)
+        drawn.append(with_offset(noise, offset, offset_strength))
+    return torch.stack(drawn).to(latents.device)

@@ -46,8 +46,13 @@ class NoiseSchedule:
         """Return the schedule on `device`."""
         return NoiseSchedule(self.alphas.to(device), self.sigmas.to(device))
 
-    def coefficients(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return alpha and sigma at `timesteps` `(B,)`, shaped to multiply `like` `(B, ...)`."""
+    def coefficients(self, timesteps: Tensor | None, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return alpha and sigma at `timesteps` `(B,)`, shaped to multiply `like` `(B, ...)`.
+
+        None stands for the clean latents, which no timestep has: sigma is 0.03 at timestep 0.
+        """
+        if timesteps is None:
+            return torch.ones_like(self.alphas[0]), torch.zeros_like(self.sigmas[0])
         shape = (-1,) + (1,) * (like.ndim - 1)
         return self.alphas[timesteps].view(shape), self.sigmas[timesteps].view(shape)
 
@@ -68,8 +73,13 @@ class NoiseSchedule:
         alpha, sigma = self.coefficients(timesteps, noisy_latents)
         return alpha * noisy_latents - sigma * velocity
 
-    def jump(self, noisy_latents: Tensor, velocity: Tensor, start: Tensor, end: Tensor) -> Tensor:
-        """Move latents `(B, ...)` from timestep `start` to `end` `(B,)`, in float32."""
+    def jump(
+        self, noisy_latents: Tensor, velocity: Tensor, start: Tensor, end: Tensor | None
+    ) -> Tensor:
+        """Move latents `(B, ...)` from timestep `start` to `end` `(B,)`, in float32.
+
+        Without an `end` they become the estimate of the clean latents.
+        """
         noisy_latents, velocity = noisy_latents.float(), velocity.float()
         alpha_start, sigma_start = self.coefficients(start, noisy_latents)
         alpha_end, sigma_end = self.coefficients(end, noisy_latents)
@@ -77,8 +87,18 @@ class NoiseSchedule:
         sine = alpha_end * sigma_start - sigma_end * alpha_start
         return cosine * noisy_latents - sine * velocity
 
-    def renoise(self, latents: Tensor, noise: Tensor, start: Tensor, end: Tensor) -> Tensor:
-        """Diffuse latents forward from timesteps `start` to the noisier `end` `(B,)`."""
+    def angle(self, start: Tensor, end: Tensor, like: Tensor) -> Tensor:
+        """Return phi_start - phi_end in radians, shaped to multiply `like` `(B, ...)`."""
+        (alpha_start, sigma_start), (alpha_end, sigma_end) = (
+            self.coefficients(timesteps, like) for timesteps in (start, end)
+        )
+        return torch.atan2(sigma_start, alpha_start) - torch.atan2(sigma_end, alpha_end)
+
+    def renoise(self, latents: Tensor, noise: Tensor, start: Tensor | None, end: Tensor) -> Tensor:
+        """Diffuse latents forward from timesteps `start` `(B,)` to the noisier `end`.
+
+        Without a `start` they are clean latents.
+        """
         alpha_start, _ = self.coefficients(start, latents)
         alpha_end, _ = self.coefficients(end, latents)
         ratio = alpha_end / alpha_start

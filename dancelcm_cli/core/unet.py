@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from dancelcm_cli.config.schema import NetworkConfig
-from dancelcm_cli.core.attention import SpatialTransformer, TemporalTransformer
+from dancelcm_cli.config.schema import FaceTokens, NetworkConfig
+from dancelcm_cli.core.attention import (
+    ContextKeysValues,
+    SpatialTransformer,
+    TemporalTransformer,
+)
 from dancelcm_cli.core.blocks import Downsample, ResBlock, Upsample, clips_of, frames_of
 from dancelcm_cli.core.conditioning import (
     Conditions,
@@ -48,6 +52,15 @@ class Stage(nn.Module):
             self.spatial = SpatialTransformer(out_channels, context_dim, heads, head_dim)
             self.temporal = TemporalTransformer(out_channels, heads, head_dim)
 
+    def forward(
+        self, features: Tensor, embedding: Tensor, context: ContextKeysValues | None
+    ) -> Tensor:
+        """Map `(B, C, F, h, w)` under the timestep's embedding `(B, D)`."""
+        features = self.res(features, embedding)
+        if self.spatial is not None and self.temporal is not None and context is not None:
+            features = self.temporal(self.spatial(features, context))
+        return features
+
 
 class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Predicts the velocity v of noisy video latents under pose, reference and face conditions.
@@ -57,7 +70,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """
 
     config_name = "config.json"
-    _supports_gradient_checkpointing = False
+    _supports_gradient_checkpointing = True
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
@@ -73,10 +86,11 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         text_tokens: int = 77,
         image_tokens: str = "clip",
         image_embed_dim: int = 1024,
-        face_tokens: bool = False,
+        face_tokens: FaceTokens = "none",
         first_frame: bool = True,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = False  # see `enable_gradient_checkpointing` of diffusers
         channels = [dim * multiplier for multiplier in channel_multipliers]
         embedding_dim = 4 * dim
         hidden = 4 * STEM_CHANNELS
@@ -97,9 +111,8 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
             if image_tokens == "reference"
             else None
         )
-        self.face_projector: PatchTokens | None = None
-        if face_tokens:
-            self.add_face_tokens()
+        self.face_projector: PatchTokens | ImageTokens | None = None
+        self.add_face_tokens(face_tokens)
 
         def stage(in_channels: int, out_channels: int, attends: bool) -> Stage:
             return Stage(in_channels, out_channels, embedding_dim, context_dim, head_dim, attends)
@@ -131,7 +144,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @classmethod
     def from_network(
-        cls, network: NetworkConfig, latent_channels: int, *, face_tokens: bool
+        cls, network: NetworkConfig, latent_channels: int, face_tokens: FaceTokens = "none"
     ) -> DanceUNet:
         """Build an untrained network of the recipe's sizes."""
         return cls(
@@ -150,12 +163,21 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
             first_frame=network.first_frame,
         )
 
-    def add_face_tokens(self) -> None:
-        """Add face tokens whose gate is almost shut, so that the output stays as it was."""
+    def add_face_tokens(self, kind: FaceTokens) -> None:
+        """Add face tokens whose gate is almost shut, so that the output stays as it was.
+
+        `vae` makes them of the face's latents (the paper's choice), `clip` of its image embedding
+        (the paper's comparison in figure 5).
+        """
         config: Any = self.config
-        self.face_projector = PatchTokens(config.latent_channels, config.context_dim, patch_size=4)
+        if kind == "none":
+            return
+        if kind == "vae":
+            self.face_projector = PatchTokens(config.latent_channels, config.context_dim, 4)
+        else:
+            self.face_projector = ImageTokens(config.image_embed_dim, config.context_dim)
         self.face_gate = nn.Parameter(torch.tensor(FACE_GATE_START))
-        self.register_to_config(face_tokens=True)
+        self.register_to_config(face_tokens=kind)
 
     def stages(self) -> list[Stage]:
         """Return the stages with attention in the order in which `forward` meets them."""
@@ -210,9 +232,11 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def _with_face_tokens(
         self, context: Tensor, conditions: Conditions, keep: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        if self.face_projector is None or conditions.face_latents is None:
+        by_patch = isinstance(self.face_projector, PatchTokens)
+        face = conditions.face_latents if by_patch else conditions.face_embeds
+        if self.face_projector is None or face is None:
             return context, None
-        tokens = self.face_projector(conditions.face_latents)
+        tokens = self.face_projector(face)
         shown = torch.ones_like(tokens[:, 0, 0])
         for mask in (conditions.has_face, keep):
             shown = shown if mask is None else shown * mask
@@ -226,6 +250,17 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self, noisy_latents: Tensor, timesteps: Tensor, conditions: EncodedConditions
     ) -> Tensor:
         """Predict v of `noisy_latents` `(B, C, F, h, w)` at int64 `timesteps` `(B,)`."""
+        velocity = self.output(self.features(noisy_latents, timesteps, conditions))
+        return clips_of(velocity, len(noisy_latents))
+
+    def output(self, features: Tensor) -> Tensor:
+        """Turn the last features `(B*F, dim, h, w)` into v `(B*F, C, h, w)`."""
+        return self.conv_out(nn.functional.silu(self.norm_out(features)))
+
+    def features(
+        self, noisy_latents: Tensor, timesteps: Tensor, conditions: EncodedConditions
+    ) -> Tensor:
+        """Return the last features `(B*F, dim, h, w)`, without those of the reference frame."""
         embedding = self._embed(timesteps).to(noisy_latents.dtype)
         frames = torch.cat([noisy_latents, conditions.frame_features], dim=1)
         features = torch.cat([conditions.reference_features, frames], dim=2)
@@ -233,10 +268,10 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         context = iter(conditions.context)
 
         def run(stage: Stage, features: Tensor) -> Tensor:
-            features = stage.res(features, embedding)
-            if stage.spatial is not None and stage.temporal is not None:
-                features = stage.temporal(stage.spatial(features, next(context)))
-            return features
+            keys_values = None if stage.spatial is None else next(context)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                return checkpoint(stage, features, embedding, keys_values, use_reentrant=False)
+            return stage(features, embedding, keys_values)
 
         features = self.temporal_in(clips_of(self.conv_in(frames_of(features)), len(features)))
         skips = [features]
@@ -249,9 +284,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 features = run(block, torch.cat([features, skips.pop()], dim=1))
             else:
                 features = block(features)
-        features = frames_of(features[:, :, 1:])
-        features = self.conv_out(nn.functional.silu(self.norm_out(features)))
-        return rearrange(features, "(b f) c h w -> b c f h w", b=len(noisy_latents))
+        return frames_of(features[:, :, 1:])
 
     def _embed(self, timesteps: Tensor) -> Tensor:
         config: Any = self.config

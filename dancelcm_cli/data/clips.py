@@ -17,6 +17,7 @@ TENSOR_FIELDS = (
     "reference_latents",
     "reference_keypoints",
     "face_latents",
+    "face_embeds",
     "image_embeds",
     "motion_mask",
     "frames",
@@ -32,8 +33,8 @@ class Clip:
     in units of the frame's width and height, score in [0, 1].
 
     A clip stored for training has `latents`, `reference_latents` and `motion_mask`; one stored for
-    the autoencoder has `frames` instead. `face_latents` is None where no face was found,
-    `image_embeds` where the model has no image encoder.
+    the autoencoder has `frames` instead. `face_latents` and `face_embeds` are None where no face
+    was found, `image_embeds` and `face_embeds` where the model has no image encoder.
     """
 
     clip_id: str  # unique in its folder; safe as a file name and as a key
@@ -46,6 +47,7 @@ class Clip:
     latents: torch.Tensor | None = None  # (C, F, h, w) float16
     reference_latents: torch.Tensor | None = None  # (C, h, w) float16
     face_latents: torch.Tensor | None = None  # (C, hf, wf) float16
+    face_embeds: torch.Tensor | None = None  # (D,) float16
     image_embeds: torch.Tensor | None = None  # (D,) float16
     motion_mask: torch.Tensor | None = None  # (F, h, w) bool
     frames: NDArray[np.uint8] | None = None  # (F, H, W, 3) RGB
@@ -107,6 +109,7 @@ def clip_from_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> Clip:
         latents=tensors.get("latents"),
         reference_latents=tensors.get("reference_latents"),
         face_latents=tensors.get("face_latents"),
+        face_embeds=tensors.get("face_embeds"),
         image_embeds=tensors.get("image_embeds"),
         motion_mask=tensors.get("motion_mask"),
         frames=None if frames is None else frames.numpy(),

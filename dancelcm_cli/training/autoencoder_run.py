@@ -46,7 +46,7 @@ def prepare_autoencoder(inputs: RunInputs, output: Path, recipe: Recipe) -> Prep
     average = frozen_copy(network)
     pictures = _pictures(shards, validation or training, VALIDATION_PICTURES)
 
-    def losses(step: int, batch: Tensor) -> dict[str, Tensor]:
+    def losses(network: PatchAutoencoder, batch: Tensor) -> dict[str, Tensor]:
         return autoencoder_losses(network, batch.to(device))
 
     @torch.no_grad()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,22 +38,23 @@ def split_sources(
     return training, validation
 
 
-def epoch_indices(num_items: int, first: int, count: int, seed: int) -> list[int]:
-    """Return items `first` to `first + count` of an endless sequence of shuffled epochs."""
-    chosen = []
-    for position in range(first, first + count):
-        epoch, place = divmod(position, num_items)
-        order = torch.randperm(num_items, generator=generator(seed, "epoch", epoch))
-        chosen.append(int(order[place]))
-    return chosen
+def epoch_index(num_items: int, number: int, seed: int) -> int:
+    """Return item `number` of an endless sequence of shuffled epochs."""
+    epoch, place = divmod(number, num_items)
+    return int(_epoch_order(num_items, epoch, seed)[place])
+
+
+@lru_cache(maxsize=2)
+def _epoch_order(num_items: int, epoch: int, seed: int) -> Tensor:
+    return torch.randperm(num_items, generator=generator(seed, "epoch", epoch))
 
 
 class ClipBatches:
-    """`batches[step]` is the `ClipBatch` of a training step.
+    """The clips of each training step, as a pure function of the step.
 
     The first `image_steps` steps hold `image_batch_size` single frames, the others `batch_size`
-    windows of `num_frames` neighbouring frames. Any frame of a clip may be its reference. Poses
-    are drawn here, from keypoints, at `size` (height, width).
+    windows of neighbouring frames, whose length is the next of `num_frames` in turn. Any frame of a
+    clip may be its reference. Poses are drawn here, from keypoints, at `size` (height, width).
     """
 
     def __init__(
@@ -63,46 +65,65 @@ class ClipBatches:
         size: tuple[int, int],
         steps: int,
         batch_size: int,
-        num_frames: int,
+        num_frames: Sequence[int],
         seed: int,
         image_steps: int = 0,
         image_batch_size: int = 1,
     ) -> None:
         shortest = min(shards.rows[i].num_frames for i in indices)
-        if shortest < num_frames:
+        if shortest < max(num_frames):
             raise InputError(
-                f"Clips must have at least {num_frames} frames, got one of {shortest}.",
+                f"Clips must have at least {max(num_frames)} frames, got one of {shortest}.",
                 hint=f"Train on --set train.num_frames={shortest}, or preprocess longer clips.",
             )
         self.shards = shards
         self.indices = list(indices)
         self.size = size
         self.steps = steps
-        self.batch_size, self.num_frames = batch_size, num_frames
+        self.batch_size, self.num_frames = batch_size, tuple(num_frames)
         self.image_steps, self.image_batch_size = image_steps, image_batch_size
         self.seed = seed
 
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step: int) -> ClipBatch:
-        stream = generator(self.seed, "window", step)
+    def part(self, step: int, part: int = 0, parts: int = 1) -> ClipBatch:
+        """Return the `part`-th of `parts` equal parts of the batch of `step`."""
         images = step < self.image_steps
         count = self.image_batch_size if images else self.batch_size
-        num_frames = 1 if images else self.num_frames
-        samples = []
-        for index in epoch_indices(len(self.indices), self._first(step), count, self.seed):
-            clip = self.shards[self.indices[index]]
-            start = int(torch.randint(clip.num_frames - num_frames + 1, (), generator=stream))
-            reference = int(torch.randint(clip.num_frames, (), generator=stream))
-            window = range(start, start + num_frames)
-            samples.append(clip_sample(clip, window, *self.size, reference))
-        return collate(samples)
+        num_frames = 1 if images else self.num_frames[step % len(self.num_frames)]
+        numbers = part_of(self._first(step), count, part, parts)
+        return collate([self._sample(number, num_frames) for number in numbers])
+
+    def _sample(self, number: int, num_frames: int) -> ClipBatch:
+        index = epoch_index(len(self.indices), number, self.seed)
+        clip = self.shards[self.indices[index]]
+        stream = generator(self.seed, "window", number)
+        start = int(torch.randint(clip.num_frames - num_frames + 1, (), generator=stream))
+        reference = int(torch.randint(clip.num_frames, (), generator=stream))
+        window = range(start, start + num_frames)
+        return replace(clip_sample(clip, window, *self.size, reference), numbers=(number,))
 
     def _first(self, step: int) -> int:
         """Return how many samples came before `step`."""
         images = min(step, self.image_steps)
         return images * self.image_batch_size + (step - images) * self.batch_size
+
+
+def part_of(first: int, count: int, part: int, parts: int) -> range:
+    """Return the numbers of the `part`-th of `parts` equal parts of `count` samples from `first`.
+
+    Raises:
+        InputError: the samples cannot be divided evenly.
+    """
+    if count % parts:
+        raise InputError(
+            f"A batch must divide evenly among processes and accumulated parts, got {count} "
+            f"clips for {parts} parts.",
+            hint=f"Use a batch size that is a multiple of {parts}.",
+        )
+    size = count // parts
+    return range(first + part * size, first + (part + 1) * size)
 
 
 def clip_sample(
@@ -119,7 +140,7 @@ def clip_sample(
     keypoints = clip.reference_keypoints if reference is None else clip.keypoints[reference]
     pose = to_pictures(draw_poses(clip.keypoints[window], height, width))
     reference_pose = to_pictures(draw_pose(keypoints, height, width)[None])[:, 0]
-    face = clip.face_latents
+    face, mask = clip.face_latents, clip.motion_mask
     return ClipBatch(
         clip.latents[:, window].float()[None],
         Conditions(
@@ -128,38 +149,39 @@ def clip_sample(
             reference_latents=latents.float()[None],
             image_embeds=None if clip.image_embeds is None else clip.image_embeds.float()[None],
             face_latents=None if face is None else face.float()[None],
+            face_embeds=None if clip.face_embeds is None else clip.face_embeds.float()[None],
             has_face=torch.tensor([0.0 if face is None else 1.0]),
         ),
+        motion_mask=None if mask is None else mask[window].float()[None],
     )
 
 
 def collate(samples: Sequence[ClipBatch]) -> ClipBatch:
-    """Join batches of one; a sample without a face gets blank face latents and `has_face` 0."""
-    conditions = [sample.conditions for sample in samples]
-    faces = [c.face_latents for c in conditions if c.face_latents is not None]
-    blank = torch.zeros_like(faces[0]) if faces else None
-
-    def joined(name: str, default: Tensor | None = None) -> Tensor | None:
-        values = [getattr(c, name) for c in conditions]
-        values = [default if value is None else value for value in values]
-        return None if values[0] is None else torch.cat(values)
-
-    required: dict[str, Any] = {
-        name: joined(name) for name in ("pose", "reference_pose", "reference_latents")
+    """Join batches of one; a sample without a face gets blank face features and `has_face` 0."""
+    conditions = {
+        field.name: _joined([getattr(sample.conditions, field.name) for sample in samples])
+        for field in fields(Conditions)
     }
+    mask = _joined([sample.motion_mask for sample in samples])
     return ClipBatch(
         torch.cat([sample.latents for sample in samples]),
-        Conditions(
-            **required,
-            image_embeds=joined("image_embeds"),
-            face_latents=joined("face_latents", blank),
-            has_face=joined("has_face"),
-        ),
+        Conditions(**conditions),  # type: ignore[arg-type]
+        tuple(number for sample in samples for number in sample.numbers),
+        mask,
     )
 
 
+def _joined(values: Sequence[Tensor | None]) -> Tensor | None:
+    """Concatenate, with zeros in the place of what is missing; None where all are."""
+    present = next((value for value in values if value is not None), None)
+    if present is None:
+        return None
+    blank = torch.zeros_like(present)
+    return torch.cat([blank if value is None else value for value in values])
+
+
 class PictureBatches:
-    """`batches[step]` is a `(B, 3, H, W)` batch of pictures in [-1, 1] for the autoencoder."""
+    """The `(B, 3, H, W)` pictures in [-1, 1] of each step of the autoencoder's training."""
 
     def __init__(
         self, shards: ShardReader, indices: Sequence[int], *, steps: int, batch_size: int, seed: int
@@ -171,12 +193,13 @@ class PictureBatches:
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step: int) -> Tensor:
-        stream = generator(self.seed, "picture", step)
-        first = step * self.batch_size
+    def part(self, step: int, part: int = 0, parts: int = 1) -> Tensor:
+        """Return the `part`-th of `parts` equal parts of the batch of `step`."""
         pictures = []
-        for index in epoch_indices(len(self.indices), first, self.batch_size, self.seed):
+        for number in part_of(step * self.batch_size, self.batch_size, part, parts):
+            index = epoch_index(len(self.indices), number, self.seed)
             frames = clip_frames(self.shards[self.indices[index]])
+            stream = generator(self.seed, "picture", number)
             frame = int(torch.randint(len(frames), (), generator=stream))
             pictures.append(frames[frame])
         return to_pixels(np.stack(pictures))

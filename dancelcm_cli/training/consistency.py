@@ -1,75 +1,153 @@
-"""One step of segmented consistency distillation (eq. 4 of the paper).
+"""One step of consistency distillation (eq. 4 to 8 of the paper, and three of its rivals).
 
 Of a noisy clip at a grid timestep t, the student predicts the latents at the lower edge s of t's
-segment. Its target is what the slowly following target network predicts for the same edge from one
-solver step of the guided teacher nearer to it.
+segment. Its target is what a slowly following network predicts for the same edge from where the
+guided teacher's solver arrives one step nearer to it. Beside that, a second head of the student is
+shown the real latents.
+
+VideoLCM, MultiStep CM and PCM are this step under other settings (`config/methods.py`); VideoLCM
+alone has a consistency function of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from dancelcm_cli.config.schema import DistillConfig
 from dancelcm_cli.core.batch import ClipBatch
+from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.noise import batch_noise
 from dancelcm_cli.core.schedule import NoiseSchedule, guided
 from dancelcm_cli.core.segments import lower_edge, previous_timestep, segment_edges, solver_grid
-from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.core.solver import solve
+from dancelcm_cli.training.losses import distance, space_weight
+from dancelcm_cli.training.network import Trainee, Velocity
 
-
-def pseudo_huber(difference: Tensor, constant: float) -> Tensor:
-    """Return `sqrt(d^2 + c^2) - c` elementwise: quadratic below c, linear above."""
-    return (difference**2 + constant**2).sqrt() - constant
+LCM_DATA_SPREAD = 0.5  # sigma_data of Latent Consistency Models' boundary condition
+LCM_TIMESTEP_SCALING = 10.0
 
 
 def consistency_losses(
-    student: DanceUNet,
-    target: DanceUNet,
-    teacher: DanceUNet,
+    student: Trainee,
+    target: Velocity,
+    teacher: Velocity,
     batch: ClipBatch,
     schedule: NoiseSchedule,
     noise_offset: float,
     config: DistillConfig,
-    stream: torch.Generator,
+    streams: Sequence[torch.Generator],
 ) -> dict[str, Tensor]:
-    """Return the mean pseudo-Huber distance at the edge, `loss`; gradients reach `student` alone.
+    """Return `loss` and what it is made of, scalars; gradients reach `student` alone.
 
-    Solver and loss are float32. The teacher sees no face tokens, `target` and `teacher` are in eval
-    mode.
+    `streams` are CPU generators, one per clip. Solver and loss are float32 whatever the networks
+    compute in. `target` and `teacher` must be in eval mode; the teacher is shown no face.
+
+    Keys: `consistency`, `motion` (the part on moving places) and `auxiliary` (the ground-truth
+    head) before their weights; `motion_share` of places that move; `spread_ratio` of the standard
+    deviations of prediction and target, 1 where nothing fades.
     """
-    latents = batch.latents
-    device = latents.device
-    grid = solver_grid(config.grid_size, schedule.num_timesteps)
-    edges = segment_edges(config.segments, config.grid_size, schedule.num_timesteps).to(device)
-    index = torch.randint(config.grid_size, (len(latents),), generator=stream)
-    timesteps = grid[index].to(device)
-    earlier = previous_timestep(grid, timesteps)
-    edge = lower_edge(edges, timesteps)
-    noise = batch_noise(latents, noise_offset, stream)
-    noisy_latents = schedule.add_noise(latents, noise, timesteps)
+    latents, conditions = batch.latents, batch.conditions
+    start, earlier, edge = draw_timesteps(config, schedule.num_timesteps, streams, latents.device)
+    noise = batch_noise(latents, noise_offset, streams)
+    noisy_latents = schedule.add_noise(latents, noise, start)
 
-    velocity = student(noisy_latents, timesteps, student.encode_conditions(batch.conditions))
-    predicted = schedule.jump(noisy_latents, velocity, timesteps, edge)
+    velocity, auxiliary_velocity = student(noisy_latents, start, conditions)
+    predicted = _landed(config, schedule, noisy_latents, velocity, start, edge)
     with torch.no_grad():
-        velocity = teacher_velocity(teacher, batch, noisy_latents, timesteps, config.guidance_scale)
-        solved = schedule.jump(noisy_latents, velocity, timesteps, earlier)
-        velocity = target(solved, earlier, target.encode_conditions(batch.conditions))
-        wanted = schedule.jump(solved, velocity, earlier, edge)
-    return {"loss": pseudo_huber(predicted - wanted, config.huber_constant).mean()}
+
+        def slope(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            return guided_velocity(teacher, noisy, timesteps, conditions, config.guidance_scale)
+
+        solved = solve(
+            slope, noisy_latents, start, earlier, schedule, config.solver, config.substeps
+        )
+        velocity = target(solved, earlier, conditions)
+        wanted = _landed(config, schedule, solved, velocity, earlier, edge)
+    difference = predicted - wanted
+    if config.method != "videolcm":
+        difference = difference * space_weight(config.loss_space, schedule, start, edge, difference)
+
+    losses = {"consistency": distance(difference, config.distance, config.huber_constant)}
+    loss = losses["consistency"]
+    if batch.motion_mask is not None:
+        mask = batch.motion_mask[:, None].float()
+        losses["motion_share"] = mask.mean()
+        if config.motion_weight:
+            losses["motion"] = distance(difference, config.distance, config.huber_constant, mask)
+            loss = loss + config.motion_weight * losses["motion"]
+    if auxiliary_velocity is not None:
+        estimate = schedule.predicted_latents(noisy_latents, auxiliary_velocity.float(), start)
+        losses["auxiliary"] = distance(estimate - latents, "pseudo-huber", config.huber_constant)
+        loss = loss + config.auxiliary_weight * losses["auxiliary"]
+    losses["spread_ratio"] = predicted.detach().std() / wanted.std()
+    return {"loss": loss, **losses}
 
 
-def teacher_velocity(
-    teacher: DanceUNet,
-    batch: ClipBatch,
+def draw_timesteps(
+    config: DistillConfig,
+    num_timesteps: int,
+    streams: Sequence[torch.Generator],
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw where each clip starts, where the solver goes, and the edge below, each `(B,)` int64."""
+    grid = solver_grid(config.grid_size, num_timesteps)
+    edges = segment_edges(config.segments, config.grid_size, num_timesteps)
+    index = torch.cat(
+        [torch.randint(config.grid_size, (1,), generator=stream) for stream in streams]
+    )
+    start = grid[index]
+    edge = lower_edge(edges, start)
+    if config.skip == "fixed":
+        earlier = previous_timestep(grid, start)
+    else:
+        share = torch.cat([torch.rand(1, generator=stream) for stream in streams])
+        earlier = edge + (share * (start - edge)).long()
+    return start.to(device), earlier.to(device), edge.to(device)
+
+
+def guided_velocity(
+    teacher: Velocity,
     noisy_latents: Tensor,
     timesteps: Tensor,
+    conditions: Conditions,
     guidance_scale: float,
 ) -> Tensor:
-    """Return the teacher's guided v `(B, C, F, h, w)`."""
-    conditional = teacher(noisy_latents, timesteps, teacher.encode_conditions(batch.conditions))
+    """Return the teacher's v `(B, C, F, h, w)` under classifier-free guidance."""
+    conditional = teacher(noisy_latents, timesteps, conditions)
     if guidance_scale == 1.0:
         return conditional
     nothing = torch.zeros(len(noisy_latents), device=noisy_latents.device)
-    null = teacher.encode_conditions(batch.conditions, keep=nothing)
-    return guided(conditional, teacher(noisy_latents, timesteps, null), guidance_scale)
+    return guided(
+        conditional, teacher(noisy_latents, timesteps, conditions, nothing), guidance_scale
+    )
+
+
+def _landed(
+    config: DistillConfig,
+    schedule: NoiseSchedule,
+    noisy_latents: Tensor,
+    velocity: Tensor,
+    timesteps: Tensor,
+    edge: Tensor,
+) -> Tensor:
+    """Return the consistency function's value: latents at `edge`, or VideoLCM's clean latents."""
+    if config.method == "videolcm":
+        return lcm_latents(schedule, noisy_latents, velocity, timesteps)
+    return schedule.jump(noisy_latents, velocity, timesteps, edge)
+
+
+def lcm_latents(
+    schedule: NoiseSchedule, noisy_latents: Tensor, velocity: Tensor, timesteps: Tensor
+) -> Tensor:
+    """Return c_skip x + c_out x0 of Latent Consistency Models (arXiv 2310.04378, section 4.1).
+
+    The scalings make it the identity at timestep 0 and the clean estimate from there on.
+    """
+    scaled = (LCM_TIMESTEP_SCALING * timesteps.float()).view(-1, *[1] * (noisy_latents.ndim - 1))
+    skip = LCM_DATA_SPREAD**2 / (scaled**2 + LCM_DATA_SPREAD**2)
+    out = scaled / (scaled**2 + LCM_DATA_SPREAD**2).sqrt()
+    estimate = schedule.predicted_latents(noisy_latents.float(), velocity.float(), timesteps)
+    return skip * noisy_latents + out * estimate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
 from dancelcm_cli.progress import Progress
 from dancelcm_cli.training.ema import update_average
 from dancelcm_cli.training.interrupt import StopRequest
+from dancelcm_cli.training.journal import Journal
 
 Batch = TypeVar("Batch")
 Batch_co = TypeVar("Batch_co", covariant=True)
@@ -47,21 +47,25 @@ class Batches(Protocol[Batch_co]):
     """Batches by step: any may be asked for at any time, and is always the same."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, step: int) -> Batch_co: ...
+
+    def part(self, step: int, part: int, parts: int) -> Batch_co:
+        """Return the `part`-th of `parts` equal parts of the batch of `step`."""
+        ...
 
 
 @dataclass(frozen=True)
 class Task(Generic[Batch]):
     """What is trained, on what, and how one step's losses come about.
 
-    `losses(step, batch)` returns named scalars; `loss` among them is minimised. `validate(step)`
-    returns named figures of the averaged network and may write pictures into the run folder.
+    `losses(network, batch)` returns named scalars of the network, which may come wrapped; `loss`
+    among them is minimised. `validate(step)` returns named figures of the averaged network and may
+    write pictures into the run folder.
     """
 
     network: nn.Module
     average: nn.Module
     batches: Batches[Batch]
-    losses: Callable[[int, Batch], dict[str, Tensor]]
+    losses: Callable[[Any, Batch], dict[str, Tensor]]
     validate: Callable[[int], dict[str, float]]
 
 
@@ -97,10 +101,10 @@ def run_loop(
     if metrics.exists():
         rewrite_rows(metrics, [row for row in read_rows(metrics) if row["step"] <= first])
     figures: dict[str, float] = {}
-    clock = _Clock()
+    journal = Journal()
     with StopRequest() as stop, progress.task("Training", config.steps, first) as advance:
         for step, batch in enumerate(_prepared(task.batches, first), start=first):
-            waited = clock.lap()
+            waited = journal.lap()
             losses = _optimize(task, optimizer, parameters, config, step, batch)
             bad_steps = 0 if losses else bad_steps + 1
             if bad_steps >= MAX_BAD_STEPS:
@@ -108,10 +112,10 @@ def run_loop(
                     f"The loss was not finite {MAX_BAD_STEPS} times in a row, at step {step}.",
                     hint=f"Lower the learning rate, then continue with: {command}",
                 )
-            clock.count(waited, losses)
+            journal.count(waited, losses)
             done = step + 1
             if done % LOG_EVERY == 0 or done == config.steps:
-                append_rows(metrics, [{"step": done, **clock.summary()}])
+                append_rows(metrics, [{"step": done, **journal.summary()}])
             validates = done % config.validate_every == 0 or done == config.steps
             if validates:
                 figures = task.validate(done)
@@ -125,7 +129,7 @@ def run_loop(
                     f"Stopped after step {done} of {config.steps}; nothing is lost.",
                     hint=f"Continue with: {command}",
                 )
-            clock.lap()
+            journal.lap()
     return figures or _last_figures(metrics)
 
 
@@ -140,7 +144,7 @@ def _optimize(
     """Do one step and return its losses, or nothing where they were not finite."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config.optimizer, step, config.steps)
-    losses = task.losses(step, batch)
+    losses = task.losses(task.network, batch)
     optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(parameters.values(), config.optimizer.max_grad_norm)
@@ -154,43 +158,6 @@ def _optimize(
     return {name: float(value.detach()) for name, value in losses.items()} | {
         "gradient_norm": float(norm)
     }
-
-
-class _Clock:
-    """Collects the losses and the times between two rows of the log."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self._clear()
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        return seconds
-
-    def count(self, waited: float, losses: Mapping[str, float]) -> None:
-        self._waited += waited
-        self._worked += self.lap()
-        self._steps += 1
-        for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._finite += name == "loss"
-
-    def summary(self) -> dict[str, float]:
-        means = {name: total / max(1, self._finite) for name, total in self._sums.items()}
-        seconds = self._waited + self._worked
-        row = {
-            **means,
-            "seconds_per_step": seconds / self._steps,
-            "waiting_share": self._waited / seconds,
-        }
-        self._clear()
-        return row
-
-    def _clear(self) -> None:
-        self._waited = self._worked = 0.0
-        self._steps = self._finite = 0
-        self._sums: dict[str, float] = {}
 
 
 def _note(losses: Mapping[str, float], figures: Mapping[str, float]) -> str:
@@ -208,11 +175,11 @@ def _prepared(batches: Batches[Batch], first: int) -> Iterator[Batch]:
     """Yield batches from `first` on, each made in a thread while the one before trains."""
     steps = iter(range(first, len(batches)))
     with ThreadPoolExecutor(max_workers=1) as pool:
-        queue = deque(pool.submit(batches.__getitem__, step) for step in islice(steps, PREPARED))
+        queue = deque(pool.submit(batches.part, step, 0, 1) for step in islice(steps, PREPARED))
         try:
             while queue:
                 batch = queue.popleft().result()
-                queue.extend(pool.submit(batches.__getitem__, step) for step in islice(steps, 1))
+                queue.extend(pool.submit(batches.part, step, 0, 1) for step in islice(steps, 1))
                 yield batch
         finally:
             for future in queue:

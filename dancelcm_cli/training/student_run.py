@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.config.schema import DistillConfig, Recipe
+from dancelcm_cli.core.auxiliary_head import AuxiliaryHead
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.noise import generator
+from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
@@ -20,6 +21,7 @@ from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.training.batches import ClipBatches, split_sources
 from dancelcm_cli.training.consistency import consistency_losses
 from dancelcm_cli.training.loop import Task
+from dancelcm_cli.training.network import TrainedNetwork, Trainee, velocity_of
 from dancelcm_cli.training.preparation import (
     DEFAULT_TEACHER,
     PreparedRun,
@@ -43,12 +45,12 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     source = load_pipeline(inputs.model or bundled(DEFAULT_TEACHER))
     vae, teacher = source.vae.to(device), source.unet.to(device)
     schedule, noise_offset = source.schedule.to(device), source.config.noise_offset
-    student = _student(teacher, recipe.seed).to(device)
-    target = frozen_copy(student)
+    student = TrainedNetwork(*_student(teacher, config, recipe.seed)).to(device)
+    average = frozen_copy(student)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
     size = picture_size(shards, vae)
     pipeline = DancePipeline(
-        target,
+        average.unet,
         vae,
         source.scheduler,
         num_segments=config.segments,
@@ -56,13 +58,23 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         noise_offset=noise_offset,
     )
 
-    def losses(step: int, batch: ClipBatch) -> dict[str, Tensor]:
-        stream = generator(recipe.seed, "distill", step)
+    target = velocity_of(average.unet if config.target == "average" else student.unet)
+
+    def losses(student: Trainee, batch: ClipBatch) -> dict[str, Tensor]:
+        streams = sample_streams(recipe.seed, "distill", batch.numbers)
         return consistency_losses(
-            student, target, teacher, batch.to(device), schedule, noise_offset, config, stream
+            student,
+            target,
+            velocity_of(teacher),
+            batch.to(device),
+            schedule,
+            noise_offset,
+            config,
+            streams,
         )
 
-    watched = watched_clips(shards, validation or training, size, config.num_frames).to(device)
+    num_frames = max(config.num_frames)
+    watched = watched_clips(shards, validation or training, size, num_frames).to(device)
 
     def validate(step: int) -> dict[str, float]:
         strip = output / "samples" / f"step-{step:06d}.png"
@@ -78,16 +90,19 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         seed=recipe.seed,
     )
     return PreparedRun(
-        Task(student, target, batches, losses, validate),
+        Task(student, average, batches, losses, validate),
         loop_config(config, untrained=False),
         partial(save_model, pipeline),
     )
 
 
-def _student(teacher: DanceUNet, seed: int) -> DanceUNet:
-    """Return a copy of the frozen `teacher` that learns, with room for a face."""
+def _student(
+    teacher: DanceUNet, config: DistillConfig, seed: int
+) -> tuple[DanceUNet, AuxiliaryHead | None]:
+    """Return a copy of the frozen `teacher` that learns, with what the recipe adds to it."""
     student = copy.deepcopy(teacher)
     if student.face_projector is None:
         torch.manual_seed(seed)
-        student.add_face_tokens()
-    return student.requires_grad_(True)
+        student.add_face_tokens(config.face)
+    student.requires_grad_(True)
+    return student, AuxiliaryHead(student) if config.auxiliary_weight else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,37 +11,39 @@ from torch import Tensor
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.noise import batch_noise
 from dancelcm_cli.core.schedule import NoiseSchedule
-from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.training.network import Trainee
+
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
-def stratified_timesteps(count: int, num_timesteps: int, stream: torch.Generator) -> Tensor:
-    """Draw `(count,)` timesteps, one from each of `count` equal parts of the schedule, shuffled.
+def even_timesteps(numbers: Sequence[int], num_timesteps: int) -> Tensor:
+    """Return the `(B,)` timesteps of the samples numbered `numbers`.
 
-    Uniform over the schedule as single draws are, but a batch covers it evenly.
+    Multiples of the golden ratio, modulo one, cover the schedule evenly however many neighbours
+    are taken, so that a small batch sees all noise levels and the loss is steady.
     """
-    places = (torch.arange(count) + torch.rand(count, generator=stream)) / count
-    timesteps = (places * num_timesteps).long().clamp(max=num_timesteps - 1)
-    return timesteps[torch.randperm(count, generator=stream)]
+    places = torch.tensor(list(numbers), dtype=torch.float64) * GOLDEN_RATIO % 1.0
+    return (places * num_timesteps).long()
 
 
 def teacher_losses(
-    unet: DanceUNet,
+    network: Trainee,
     batch: ClipBatch,
     schedule: NoiseSchedule,
     noise_offset: float,
     condition_dropout: float,
-    stream: torch.Generator,
+    streams: Sequence[torch.Generator],
 ) -> dict[str, Tensor]:
     """Return the mean squared error of v under the key `loss`.
 
     Each sample loses all its conditions with probability `condition_dropout`, which teaches the
-    null condition that guidance needs. Every random number comes from the CPU generator `stream`.
+    null condition that guidance needs. `streams` are CPU generators, one per clip.
     """
     latents = batch.latents
-    count, device = len(latents), latents.device
-    timesteps = stratified_timesteps(count, schedule.num_timesteps, stream).to(device)
-    noise = batch_noise(latents, noise_offset, stream)
-    keep = (torch.rand(count, generator=stream) >= condition_dropout).to(device, latents.dtype)
+    timesteps = even_timesteps(batch.numbers, schedule.num_timesteps).to(latents.device)
+    noise = batch_noise(latents, noise_offset, streams)
+    draws = torch.cat([torch.rand(1, generator=stream) for stream in streams])
+    keep = (draws >= condition_dropout).to(latents.device, latents.dtype)
     noisy_latents = schedule.add_noise(latents, noise, timesteps)
-    predicted = unet(noisy_latents, timesteps, unet.encode_conditions(batch.conditions, keep))
+    predicted, _ = network(noisy_latents, timesteps, batch.conditions, keep)
     return {"loss": F.mse_loss(predicted.float(), schedule.velocity(latents, noise, timesteps))}

@@ -11,7 +11,7 @@ from torch import Tensor
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.noise import generator
+from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline, load_vae, make_scheduler
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
@@ -19,6 +19,7 @@ from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.training.batches import ClipBatches, split_sources
 from dancelcm_cli.training.loop import Task
+from dancelcm_cli.training.network import TrainedNetwork, Trainee
 from dancelcm_cli.training.preparation import (
     DEFAULT_TEACHER,
     PreparedRun,
@@ -43,7 +44,8 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     device = pick_device(recipe.device)
     schedule = NoiseSchedule.from_config(recipe.schedule).to(device)
     vae = load_vae(inputs.model or bundled(DEFAULT_TEACHER))
-    network = _network(inputs.model, vae.config.latent_channels, recipe).to(device)
+    unet = _network(inputs.model, vae.config.latent_channels, recipe).to(device)
+    network = TrainedNetwork(unet)
     average = frozen_copy(network)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
     size = picture_size(shards, vae)
@@ -57,25 +59,24 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         seed=recipe.seed,
     )
     pipeline = DancePipeline(
-        average, vae.to(device), make_scheduler(recipe.schedule), noise_offset=noise_offset
+        average.unet, vae.to(device), make_scheduler(recipe.schedule), noise_offset=noise_offset
     )
 
-    def losses(step: int, batch: ClipBatch) -> dict[str, Tensor]:
-        stream = generator(recipe.seed, "train", step)
-        dropout = config.condition_dropout
-        return teacher_losses(network, batch.to(device), schedule, noise_offset, dropout, stream)
+    def losses(
+        network: Trainee, batch: ClipBatch, stream: str = "train", dropout: float | None = None
+    ) -> dict[str, Tensor]:
+        streams = sample_streams(recipe.seed, stream, batch.numbers)
+        share = config.condition_dropout if dropout is None else dropout
+        return teacher_losses(network, batch.to(device), schedule, noise_offset, share, streams)
 
     held_out = clips(validation or training)
-    watched = watched_clips(shards, validation or training, size, config.num_frames).to(device)
+    watched = watched_clips(shards, validation or training, size, max(config.num_frames)).to(device)
 
     @torch.no_grad()
     def held_out_loss() -> float:
         total = 0.0
         for step in range(HELD_OUT_BATCHES):
-            stream = generator(recipe.seed, "validation", step)
-            batch = held_out[step].to(device)
-            loss = teacher_losses(average, batch, schedule, noise_offset, 0.0, stream)["loss"]
-            total += float(loss)
+            total += float(losses(average, held_out.part(step), "validation", 0.0)["loss"])
         return total / HELD_OUT_BATCHES
 
     def validate(step: int) -> dict[str, float]:
@@ -100,4 +101,4 @@ def _network(model: Path | None, latent_channels: int, recipe: Recipe) -> DanceU
         unet: DanceUNet = load_pipeline(model).unet.train().requires_grad_(True)
         return unet
     torch.manual_seed(recipe.seed)
-    return DanceUNet.from_network(recipe.network, latent_channels, face_tokens=False).train()
+    return DanceUNet.from_network(recipe.network, latent_channels).train()

@@ -130,7 +130,7 @@ def make_recipe() -> MakeRecipe:
 def unet() -> DanceUNet:
     """An untrained network whose every layer speaks: nothing is left at its zero start."""
     torch.manual_seed(0)
-    network = DanceUNet.from_network(load_recipe("smoke").network, 4, face_tokens=False)
+    network = DanceUNet.from_network(load_recipe("smoke").network, 4)
     for parameter in network.parameters():
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.05)
@@ -145,6 +145,6 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae = PatchAutoencoder(
         latent_channels=4, patch_size=8, width=8, encoder_blocks=1, decoder_blocks=1
     )
-    network = DanceUNet.from_network(recipe.network, 4, face_tokens=False)
+    network = DanceUNet.from_network(recipe.network, 4)
     save_model(DancePipeline(network, vae, make_scheduler(recipe.schedule)), folder)
     return folder

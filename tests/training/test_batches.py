@@ -1,6 +1,8 @@
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +20,15 @@ from dancelcm_cli.training.batches import (
     PictureBatches,
     clip_sample,
     collate,
-    epoch_indices,
+    epoch_index,
     split_sources,
 )
 
 MakeShards = Callable[..., Path]
 
 
-def clip_batches(shards: Path, **changes: int) -> ClipBatches:
-    settings = {"steps": 9, "batch_size": 2, "num_frames": 4, "seed": 0} | changes
+def clip_batches(shards: Path, **changes: Any) -> ClipBatches:
+    settings = {"steps": 9, "batch_size": 2, "num_frames": (4,), "seed": 0} | changes
     reader = ShardReader(shards)
     return ClipBatches(reader, range(len(reader)), size=(64, 64), **settings)
 
@@ -39,56 +41,89 @@ def assert_equal(batch: ClipBatch, other: ClipBatch) -> None:
         assert value is None or torch.equal(value, counterpart)
 
 
+def epoch(num_items: int, number: int, seed: int) -> tuple[int, ...]:
+    first = number * num_items
+    return tuple(epoch_index(num_items, first + i, seed) for i in range(num_items))
+
+
 @given(st.integers(1, 12), st.integers(0, 5), st.integers(0, 9))
-def test_every_epoch_holds_every_item_once(num_items: int, epoch: int, seed: int) -> None:
-    chosen = epoch_indices(num_items, epoch * num_items, num_items, seed)
-    assert sorted(chosen) == list(range(num_items))
-
-
-@given(st.integers(1, 12), st.integers(0, 40), st.integers(0, 20))
-def test_any_stretch_of_the_epochs_can_be_asked_for(num_items: int, first: int, count: int) -> None:
-    whole = epoch_indices(num_items, 0, first + count, seed=0)
-    assert epoch_indices(num_items, first, count, seed=0) == whole[first:]
+def test_every_epoch_holds_every_item_once(num_items: int, number: int, seed: int) -> None:
+    assert sorted(epoch(num_items, number, seed)) == list(range(num_items))
 
 
 def test_epochs_are_shuffled_differently_each_time_and_for_each_seed() -> None:
-    orders = {tuple(epoch_indices(8, 8 * epoch, 8, seed)) for epoch in range(4) for seed in (0, 1)}
+    orders = {epoch(8, number, seed) for number in range(4) for seed in (0, 1)}
     assert len(orders) == 8
+
+
+@given(st.integers(0, 8), st.sampled_from([1, 2, 3, 6]))
+def test_the_parts_of_a_batch_are_the_whole(shards: Path, step: int, parts: int) -> None:
+    batches = clip_batches(shards, batch_size=6, image_steps=3, image_batch_size=6)
+    whole = batches.part(step)
+    divided = [batches.part(step, part, parts) for part in range(parts)]
+    assert torch.equal(torch.cat([part.latents for part in divided]), whole.latents)
+    poses = torch.cat([part.conditions.pose for part in divided])
+    assert torch.equal(poses, whole.conditions.pose)
+    assert sum((part.numbers for part in divided), ()) == whole.numbers
+
+
+def test_every_sample_has_a_number_of_its_own_in_the_order_of_the_run(shards: Path) -> None:
+    batches = clip_batches(shards, image_steps=2, image_batch_size=3)
+    numbers = [number for step in range(5) for number in batches.part(step).numbers]
+    assert numbers == list(range(2 * 3 + 3 * 2))
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(shards: Path) -> None:
+    with pytest.raises(InputError, match="got 2 clips for 3 parts") as caught:
+        clip_batches(shards).part(0, 0, 3)
+    assert "multiple of 3" in caught.value.hint
+
+
+def test_several_lengths_take_turns(shards: Path) -> None:
+    batches = clip_batches(shards, num_frames=(4, 2), image_steps=1)
+    assert [batches.part(step).latents.shape[2] for step in range(5)] == [1, 2, 4, 2, 4]
+
+
+def test_the_motion_mask_is_that_of_the_same_frames(shards: Path) -> None:
+    clip = ShardReader(shards)[0]
+    mask = torch.rand(clip.num_frames, 8, 8) > 0.5
+    sample = clip_sample(dataclasses.replace(clip, motion_mask=mask), range(2, 5), 64, 64)
+    assert torch.equal(sample.motion_mask[0], mask[2:5].float())
 
 
 def test_a_batch_depends_on_its_step_alone(shards: Path) -> None:
     settings = {"image_steps": 3, "image_batch_size": 4}
     forwards = clip_batches(shards, **settings)
-    kept = [forwards[step] for step in range(len(forwards))]
+    kept = [forwards.part(step) for step in range(len(forwards))]
     fresh = clip_batches(shards, **settings)
     for step in reversed(range(len(fresh))):
-        assert_equal(fresh[step], kept[step])
+        assert_equal(fresh.part(step), kept[step])
 
 
 def test_another_seed_gives_other_batches(shards: Path) -> None:
-    first, second = (clip_batches(shards, seed=seed)[0].latents for seed in (0, 1))
+    first, second = (clip_batches(shards, seed=seed).part(0).latents for seed in (0, 1))
     assert not torch.equal(first, second)
 
 
 def test_an_epoch_of_batches_visits_every_clip_once(shards: Path) -> None:
     reader = ShardReader(shards)
     # As long as a clip, a window can be told by its latents.
-    batches = clip_batches(shards, num_frames=reader.rows[0].num_frames)
+    batches = clip_batches(shards, num_frames=(reader.rows[0].num_frames,))
     clips = {reader[i].latents.float().sum().item(): i for i in range(len(reader))}
     for first in (0, 3, 6):
         seen = [
             clips[latents.sum().item()]
             for step in range(first, first + 3)
-            for latents in batches[step].latents
+            for latents in batches.part(step).latents
         ]
         assert Counter(seen) == Counter(range(6))
 
 
 def test_image_steps_come_first_and_hold_single_frames(shards: Path) -> None:
     batches = clip_batches(shards, image_steps=2, image_batch_size=3)
-    shapes = [tuple(batches[step].latents.shape) for step in range(4)]
+    shapes = [tuple(batches.part(step).latents.shape) for step in range(4)]
     assert shapes == [(3, 4, 1, 8, 8)] * 2 + [(2, 4, 4, 8, 8)] * 2
-    assert batches[0].conditions.pose.shape == (3, 3, 1, 64, 64)
+    assert batches.part(0).conditions.pose.shape == (3, 3, 1, 64, 64)
 
 
 def test_latents_and_poses_are_those_of_the_same_frames(shards: Path) -> None:
@@ -134,19 +169,19 @@ def test_a_single_source_trains_and_a_share_of_zero_holds_nothing_back(
 
 def test_clips_that_are_too_short_are_refused_with_a_length_that_fits(shards: Path) -> None:
     with pytest.raises(InputError, match="at least 7 frames, got one of 6") as caught:
-        clip_batches(shards, num_frames=7)
+        clip_batches(shards, num_frames=(7,))
     assert "train.num_frames=6" in caught.value.hint
 
 
 def test_clips_of_frames_alone_train_no_network(picture_shards: Path) -> None:
     with pytest.raises(InputError, match="must hold latents") as caught:
-        clip_batches(picture_shards)[0]
+        clip_batches(picture_shards).part(0)
     assert "--store frames" in caught.value.hint
 
 
 def test_clips_of_latents_alone_train_no_autoencoder(shards: Path) -> None:
     with pytest.raises(InputError, match="must hold frames") as caught:
-        PictureBatches(ShardReader(shards), [0], steps=1, batch_size=1, seed=0)[0]
+        PictureBatches(ShardReader(shards), [0], steps=1, batch_size=1, seed=0).part(0)
     assert "--store frames" in caught.value.hint
 
 
@@ -155,9 +190,9 @@ def test_picture_batches_are_stored_frames_and_depend_on_their_step_alone(
 ) -> None:
     reader = ShardReader(picture_shards)
     batches = PictureBatches(reader, range(len(reader)), steps=4, batch_size=3, seed=0)
-    kept = [batches[step] for step in range(len(batches))]
+    kept = [batches.part(step) for step in range(len(batches))]
     frames = torch.cat([to_pixels(reader[i].frames) for i in range(len(reader))])
     for step in reversed(range(4)):
-        assert torch.equal(batches[step], kept[step])
+        assert torch.equal(batches.part(step), kept[step])
         assert all((frames == picture).flatten(1).all(1).any() for picture in kept[step])
     assert not torch.equal(kept[0], kept[1])
