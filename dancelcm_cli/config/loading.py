@@ -30,13 +30,14 @@ def load_recipe(name_or_path: str | Path | None, overrides: Sequence[str] = ()) 
     """Return the recipe of that name or file, with `overrides` on top.
 
     `name_or_path` is the name of a bundled recipe ("unianimate"), the path of a TOML file, or None
-    for the schema's defaults. An override is `section.key=value`; its value is read as TOML and,
+    for the schema's defaults. A recipe may start from a bundled one, `extends = "unianimate"`, and
+    then holds only what differs. An override is `section.key=value`; its value is read as TOML and,
     where it is none, as a bare text. Of two overrides of one key the later wins.
 
     Raises:
         ConfigError: the recipe is missing or no TOML, or a key or value does not fit the schema.
     """
-    table = {} if name_or_path is None else _read_table(_recipe_path(name_or_path))
+    table = {} if name_or_path is None else _read_recipe(name_or_path)
     for override in overrides:
         _put(table, override)
     recipe = _updated(Recipe(), table, prefix="")
@@ -69,6 +70,28 @@ def _recipe_path(name_or_path: str | Path) -> Path:
         f"A recipe must be a TOML file or one of {', '.join(recipe_names())}, got {_shown(name)}.",
         hint=_did_you_mean(get_close_matches(name, recipe_names(), n=1)),
     )
+
+
+def _read_recipe(name_or_path: str | Path) -> dict[str, Any]:
+    """Return the settings of a recipe, on top of those of the bundled one that it extends."""
+    path = _recipe_path(name_or_path)
+    table = _read_table(path)
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if base not in recipe_names() or RECIPES / f"{base}.toml" == path:
+        others = ", ".join(name for name in recipe_names() if RECIPES / f"{name}.toml" != path)
+        raise ConfigError(f"extends in {path} must be one of {others}, got {_shown(base)}.")
+    return _merged(_read_recipe(base), table)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes`, section by section."""
+    merged = dict(base)
+    for name, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
 
 
 def _read_table(path: Path) -> dict[str, Any]:
@@ -128,8 +151,8 @@ def _checked(kind: Any, value: Any, key: str) -> Any:
         choices = get_args(kind)
         if value not in choices:
             raise ConfigError(
-                f"{key} must be one of {', '.join(choices)}, got {_shown(value)}.",
-                hint=_did_you_mean(get_close_matches(str(value), choices, n=1)),
+                f"{key} must be one of {', '.join(map(str, choices))}, got {_shown(value)}.",
+                hint=_did_you_mean(get_close_matches(str(value), map(str, choices), n=1)),
             )
         return value
     if get_origin(kind) is tuple:

@@ -14,6 +14,7 @@ GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many group
 # Whole numbers are counts, which start at 1, except for these.
 MAY_BE_ZERO = {
     "seed",
+    "animate.prior_timestep",
     "network.text_tokens",
     "network.image_embed_dim",
     "train.image_steps",
@@ -58,8 +59,10 @@ def validate_recipe(recipe: Recipe) -> None:
     if schedule.beta_start >= schedule.beta_end:
         raise _error("schedule.beta_end", "above schedule.beta_start", schedule.beta_end)
     if distill.grid_size % distill.segments:
-        segments = f"a multiple of distill.segments ({distill.segments})"
-        raise _error("distill.grid_size", segments, distill.grid_size)
+        raise _uneven_segments(distill.segments, distill.grid_size, schedule.num_train_timesteps)
+    for key, lengths in (("train", recipe.train.num_frames), ("distill", distill.num_frames)):
+        if not lengths or min(lengths) < 1:
+            raise _error(f"{key}.num_frames", "positive whole numbers", list(lengths))
     if schedule.num_train_timesteps % distill.grid_size:
         timesteps = f"a divisor of schedule.num_train_timesteps ({schedule.num_train_timesteps})"
         raise _error("distill.grid_size", timesteps, distill.grid_size)
@@ -109,6 +112,21 @@ def _check_network(network: NetworkConfig) -> None:
     if network.image_tokens == "clip" and not network.image_embed_dim:
         needed = 'at least 1 where network.image_tokens is "clip"'
         raise _error("network.image_embed_dim", needed, network.image_embed_dim)
+
+
+def _uneven_segments(segments: int, grid_size: int, num_timesteps: int) -> ConfigError:
+    """Name the nearest number of segments and the nearest grid that would do."""
+    divisors = [k for k in range(1, grid_size + 1) if grid_size % k == 0]
+    nearest = min(divisors, key=lambda k: abs(k - segments))
+    grids = [n for n in range(segments, num_timesteps + 1, segments) if num_timesteps % n == 0]
+    hint = f"Use --segments {nearest}"
+    if grids:
+        nearest_grid = min(grids, key=lambda n: abs(n - grid_size))
+        hint += f", or --set distill.grid_size={nearest_grid}"
+    return ConfigError(
+        f"distill.segments must divide distill.grid_size ({grid_size}), got {segments}.",
+        hint=f"{hint}.",
+    )
 
 
 def _error(key: str, range_: str, value: object) -> ConfigError:

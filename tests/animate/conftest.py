@@ -27,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vae = PatchAutoencoder(
         latent_channels=4, patch_size=8, width=8, encoder_blocks=1, decoder_blocks=1
     )
-    unet = DanceUNet.from_network(recipe.network, 4, face_tokens=True)
+    unet = DanceUNet.from_network(recipe.network, 4, "vae")
     scheduler = make_scheduler(recipe.schedule)
     DancePipeline(unet, vae, scheduler, num_segments=2).save_pretrained(folder)
     return folder

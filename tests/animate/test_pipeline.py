@@ -106,7 +106,7 @@ def test_a_comparison_shows_photo_pose_and_result_side_by_side(run: Run, tmp_pat
 
 def test_the_user_is_told_where_no_face_is_used(run: Run, model: Path, tmp_path: Path) -> None:
     pipeline = load_pipeline(model)
-    faceless = DanceUNet.from_network(load_recipe("smoke").network, 4, face_tokens=False)
+    faceless = DanceUNet.from_network(load_recipe("smoke").network, 4)
     DancePipeline(faceless, pipeline.vae, pipeline.scheduler).save_pretrained(tmp_path / "model")
     with_face, without = Listener(), Listener()
     run("with.mp4", progress=with_face)

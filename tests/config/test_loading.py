@@ -76,7 +76,7 @@ def test_an_override_is_read_as_toml_or_else_as_text(
         ("evaluate.allow_missing=yes", 'evaluate.allow_missing must be true or false, got "yes"'),
         ("animate.sampler=euler", "animate.sampler must be one of edge_renoise, ddim, lcm"),
         ("animate.sampler=[1]", r"animate.sampler must be one of .*, got \[1\]"),
-        ("network.channel_multipliers=3", "network.channel_multipliers must be a list, got 3"),
+        ("train.num_frames=a", 'train.num_frames\\[0\\] must be a whole number, got "a"'),
         ("network.channel_multipliers=['a','b']", r"channel_multipliers\[0\] must be a whole"),
         ("train=5", "train must be a section, got 5"),
         ("seed.train=5", "seed must be a whole number"),
@@ -139,3 +139,32 @@ def test_setting_keys_names_every_leaf_of_the_schema() -> None:
     assert {"seed", "train.steps", "distill.optimizer.beta1"} <= set(keys)
     assert "train" not in keys and "train.optimizer" not in keys
     assert len(keys) == len(set(keys))
+
+
+def test_a_single_value_is_a_list_of_one() -> None:
+    assert load_recipe(None, ["train.num_frames=8"]).train.num_frames == (8,)
+
+
+def test_a_recipe_may_start_from_a_bundled_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "unianimate"\n[distill]\nsteps = 7\n')
+    mine, base = load_recipe(path), load_recipe("unianimate")
+    assert mine.distill.steps == 7
+    assert mine == replace(base, distill=replace(base.distill, steps=7))
+
+
+@pytest.mark.parametrize("base", ["nothing", "../tiny"])
+def test_a_recipe_extends_bundled_ones_alone(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'extends = "{base}"\n')
+    with pytest.raises(ConfigError, match="must be one of smoke, tiny"):
+        load_recipe(path)
+
+
+def test_the_memory_presets_are_the_papers_setting_on_other_cards() -> None:
+    base = load_recipe("unianimate")
+    for gigabytes in (24, 40, 48, 80):
+        preset = load_recipe(f"unianimate-{gigabytes}gb")
+        assert preset.network == base.network and preset.preprocess == base.preprocess
+        assert preset.compute.precision == "bfloat16" and preset.compute.gradient_checkpointing
+        assert preset.distill.guidance_scale == base.distill.guidance_scale

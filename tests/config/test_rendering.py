@@ -33,6 +33,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.integers(min_value=1, max_value=2**63)
     if kind is float:
         return st.floats(min_value=1e-12, max_value=1, exclude_max=True)
+    if kind is str:
+        return st.text(max_size=8)
     raise AssertionError(f"the schema has a new kind of setting: {kind}")
 
 

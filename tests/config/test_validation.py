@@ -35,7 +35,7 @@ def numbers_of(kind: type) -> list[str]:
 
 @pytest.mark.parametrize("key", numbers_of(int))
 def test_no_count_is_negative(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"{key} must be at least [01], got -1"):
+    with pytest.raises(ConfigError, match=f"{key} must be (at least [01]|one of 1, 2), got -1"):
         load_recipe(None, [f"{key}=-1"])
 
 
@@ -53,7 +53,9 @@ def test_real_numbers_are_finite_and_not_negative(key: str, value: str) -> None:
         (["train.condition_dropout=1.5"], "train.condition_dropout must be between 0 and 1"),
         (["train.validation_share=1"], "train.validation_share must be at least 0 and below 1"),
         (["distill.huber_constant=0"], "distill.huber_constant must be above 0, got 0"),
-        (["distill.segments=3"], r"grid_size must be a multiple of distill.segments \(3\), got 50"),
+        (["distill.segments=3"], r"segments must divide distill.grid_size \(50\), got 3"),
+        (["train.num_frames=[]"], "train.num_frames must be positive whole numbers"),
+        (["distill.num_frames=[16, 0]"], "distill.num_frames must be positive whole numbers"),
         (["distill.grid_size=48"], "distill.grid_size must be a divisor of schedule"),
         (["schedule.beta_start=0.5"], "schedule.beta_end must be above schedule.beta_start"),
         (["network.channel_multipliers=[]"], "network.channel_multipliers must be positive"),
@@ -71,3 +73,13 @@ def test_what_does_not_fit_is_refused_with_its_range(overrides: list[str], messa
 @pytest.mark.parametrize("key", sorted(MAY_BE_ZERO))
 def test_what_may_be_zero_may_be_zero(key: str) -> None:
     load_recipe(None, [f"{key}=0"])
+
+
+@pytest.mark.parametrize(
+    ("segments", "hint"),
+    [(4, "Use --segments 5, or --set distill.grid_size=40."), (3, "Use --segments 2.")],
+)
+def test_uneven_segments_are_answered_with_the_nearest_that_fit(segments: int, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(None, [f"distill.segments={segments}"])
+    assert caught.value.hint == hint

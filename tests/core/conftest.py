@@ -51,7 +51,7 @@ def make_unet() -> Callable[..., DanceUNet]:
             first_frame=False,
         )
         if face_tokens:
-            unet.add_face_tokens()
+            unet.add_face_tokens("vae")
         with torch.no_grad():
             for name, parameter in unet.named_parameters():
                 if name != "face_gate":

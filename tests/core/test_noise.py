@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dancelcm_cli.core.noise import batch_noise, frame_noise, generator, with_offset
+from dancelcm_cli.core.noise import batch_noise, frame_noise, generator, sample_streams, with_offset
 
 SHAPE = (4, 6, 5)
 
@@ -55,17 +55,19 @@ def test_offset_noise_adds_the_square_of_its_strength_to_the_variance() -> None:
     assert variance == pytest.approx(1.25, abs=0.02)
 
 
-def test_training_noise_repeats_with_its_stream() -> None:
-    latents = torch.zeros(2, 4, 3, 6, 5)
-    first = batch_noise(latents, 0.1, generator(0, "noise", 17))
-    assert first.shape == latents.shape
-    assert first.equal(batch_noise(latents, 0.1, generator(0, "noise", 17)))
-    assert not first.equal(batch_noise(latents, 0.1, generator(0, "noise", 18)))
+def test_a_samples_noise_is_that_of_its_number_whatever_the_batch() -> None:
+    latents = torch.zeros(3, 4, 3, 6, 5)
+    whole = batch_noise(latents, 0.1, sample_streams(0, "noise", [7, 8, 9]))
+    assert whole.shape == latents.shape
+    for i, number in enumerate([7, 8, 9]):
+        alone = batch_noise(latents[:1], 0.1, sample_streams(0, "noise", [number]))
+        assert alone[0].equal(whole[i])
+    assert len({float(noise.sum()) for noise in whole}) == 3
 
 
 def test_training_noise_is_offset_frame_by_frame() -> None:
     latents = torch.zeros(2, 4, 3, 6, 5)
-    plain = batch_noise(latents, 0.0, generator(0, "noise"))
-    offset = batch_noise(latents, 0.1, generator(0, "noise")) - plain
+    plain = batch_noise(latents, 0.0, sample_streams(0, "noise", range(2)))
+    offset = batch_noise(latents, 0.1, sample_streams(0, "noise", range(2))) - plain
     torch.testing.assert_close(offset, offset[..., :1, :1].expand_as(offset), rtol=0, atol=1e-6)
     assert len(offset[..., 0, 0].unique()) == 2 * 4 * 3

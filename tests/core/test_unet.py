@@ -101,7 +101,7 @@ def test_adding_face_tokens_hardly_changes_the_velocity(
 ) -> None:
     unet, conditions = make_unet(), make_conditions(0, batch=2)
     before = velocity(unet, conditions)
-    unet.add_face_tokens()
+    unet.add_face_tokens("vae")
     after = velocity(unet, conditions)
     assert not after.equal(before)
     torch.testing.assert_close(after, before, rtol=0, atol=1e-2)
@@ -157,5 +157,5 @@ def test_gradients_reach_every_parameter(
 
 
 def test_a_network_of_the_default_recipe_fits_its_latents(make_conditions: MakeConditions) -> None:
-    unet = DanceUNet.from_network(NetworkConfig(), latent_channels=4, face_tokens=True)
+    unet = DanceUNet.from_network(NetworkConfig(), latent_channels=4, face_tokens="vae")
     assert velocity(unet, make_conditions(0)).shape == (1, 4, 3, 8, 8)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions
+from dancelcm_cli.core.noise_prior import noised_reference
 from dancelcm_cli.core.sampling import SamplingStep, sample
 from dancelcm_cli.core.schedule import NoiseSchedule, guided
 from dancelcm_cli.core.teacher_keys import load_upstream, upstream_keys
@@ -109,8 +110,7 @@ def test_one_sample_of_the_batch_alone_has_the_same_velocity(
 def test_the_noised_reference_is_unianimates(
     schedule: NoiseSchedule, conditions: Conditions, golden: Golden
 ) -> None:
-    noisy = noised_reference(schedule, conditions)
-    assert relative_error(noisy, golden["noised_reference_949"]) < 1e-6
+    assert relative_error(start(schedule, conditions), golden["noised_reference_949"]) < 1e-6
 
 
 @torch.no_grad()
@@ -128,7 +128,7 @@ def test_four_guided_steps_end_where_unianimates_loop_does(
     steps = [SamplingStep(start, start - 250, start - 250) for start in (751, 501, 251)]
     latents = sample(
         predict,
-        noised_reference(schedule, conditions),
+        start(schedule, conditions),
         [*steps, SamplingStep(1, 0, 0)],
         schedule,
         step_noise=lambda index: torch.zeros(LATENTS),
@@ -136,9 +136,9 @@ def test_four_guided_steps_end_where_unianimates_loop_does(
     assert relative_error(latents, golden["ddim4_cfg2p5"]) < 1e-4
 
 
-def noised_reference(schedule: NoiseSchedule, conditions: Conditions) -> Tensor:
-    still = conditions.reference_latents[:, :, None].expand(LATENTS)
-    return schedule.add_noise(still, normal("public.noise", LATENTS), torch.full((2,), 949))
+def start(schedule: NoiseSchedule, conditions: Conditions) -> Tensor:
+    noise = normal("public.noise", LATENTS)
+    return noised_reference(conditions.reference_latents, noise, 949, schedule)
 
 
 # --- the weights ---
@@ -165,7 +165,7 @@ def test_every_tensor_arrives_at_its_parameter(
 
 
 def test_face_tokens_are_left_as_they_are(checkpoint: dict[str, Tensor]) -> None:
-    unet = DanceUNet(**SMALL, face_tokens=True)
+    unet = DanceUNet(**SMALL, face_tokens="vae")
     before = {name: p.clone() for name, p in unet.named_parameters() if name.startswith("face_")}
     load_upstream(unet, checkpoint)
     after = dict(unet.named_parameters())
