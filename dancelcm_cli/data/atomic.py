@@ -27,11 +27,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = _temporary_beside(path)
     try:
         yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)
-        _flush(path.parent)
+        rename_complete(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def rename_complete(temporary: Path, path: Path) -> None:
+    """Give a complete file its own name once its content is on the disk."""
+    _flush(temporary)
+    os.replace(temporary, path)
+    _flush(path.parent)
 
 
 @contextmanager
@@ -71,7 +76,10 @@ def write_json_atomic(path: Path, value: Mapping[str, object] | list[object]) ->
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed runs left in `folder`; only for one whose lock this process holds."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        leftover.unlink()
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def _temporary_beside(path: Path) -> Path:
