@@ -6,13 +6,16 @@ and the key list of its released checkpoint `unianimate_16f_32f_non_ema_223000.p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from torch import Tensor, nn
 
+from dancelcm_cli.config.schema import NetworkConfig
 from dancelcm_cli.core.blocks import Upsample
-from dancelcm_cli.core.unet import DanceUNet, Stage
+from dancelcm_cli.core.misfits import SHOWN, list_misfits, refuse_misfits
+from dancelcm_cli.core.unet import STEM_CHANNELS, DanceUNet, Stage
 from dancelcm_cli.errors import InputError
 
 # ours -> upstream's, by part
@@ -78,6 +81,11 @@ STEMS = {  # ours -> upstream's convolutions, upstream's mixer
     "reference_pose_stem": ("randomref_pose2_embedding", "randomref_pose2_embedding_after"),
     "reference_stem": ("randomref_embedding2", "randomref_embedding_after2"),
 }
+WRONG_FILE = "Check that it is UniAnimate's network, and that no other file took its name."
+NORM_GROUPS = 32  # every width is a multiple of it
+STEM_HEADS = 8  # of the first temporal transformer, whatever the width
+# Upstream convolves over time and space in 3-D and projects by convolutions of one: one axis more.
+ONE_AXIS_MORE = re.compile(r"temporal(_in)?\.(proj_in|proj_out|convs\.\d)\.weight")
 
 
 def upstream_modules(unet: DanceUNet) -> dict[str, str]:
@@ -96,6 +104,52 @@ def upstream_keys(unet: DanceUNet) -> dict[str, str]:
     return keys
 
 
+def read_architecture(tensors: Mapping[str, Tensor]) -> tuple[NetworkConfig, int]:
+    """Read off upstream's `tensors` how large their network is.
+
+    The number of text tokens is in no tensor: the published network's 77 is filled in.
+
+    Returns:
+        The network's sizes, and the channels of its latents.
+
+    Raises:
+        InputError: a tensor that tells a size is missing, or the sizes make no such network.
+    """
+    dim, in_channels = _shape(tensors, "input_blocks.0.0.weight")[:2]
+    stem_dim = _shape(tensors, "input_blocks.0.1.proj_in.weight")[0]
+    context_dim, image_embed_dim = _shape(tensors, "pre_image_condition.0.weight")[:2]
+    parts = {".".join(key.split(".")[:3]) for key in tensors}  # such as input_blocks.3.op
+    levels = _levels(parts)
+    widths = [_shape(tensors, f"{stages[0]}.0.in_layers.2.weight")[0] for stages in levels]
+    if any(width % dim for width in widths) or dim % NORM_GROUPS or stem_dim % STEM_HEADS:
+        raise _unlike(f"{dim} channels, {stem_dim} in the stem, {widths} in the levels")
+    network = NetworkConfig(
+        dim=dim,
+        channel_multipliers=tuple(width // dim for width in widths),
+        attention_levels=tuple(f"{stages[0]}.1" in parts for stages in levels),
+        blocks_per_level=len(levels[0]),
+        head_dim=stem_dim // STEM_HEADS,
+        stem_heads=STEM_HEADS,
+        context_dim=context_dim,
+        text_tokens=77,
+        image_tokens="clip",
+        image_embed_dim=image_embed_dim,
+        first_frame=f"{STEMS['first_frame_stem'][0]}.0.weight" in parts,
+    )
+    return network, in_channels - STEM_CHANNELS
+
+
+def to_upstream(unet: DanceUNet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give `tensors`, by the names of `unet`, upstream's names and shapes; no number is changed.
+
+    What upstream does not have, such as face tokens, is left out.
+    """
+    return {
+        key: tensors[name].unsqueeze(-1) if ONE_AXIS_MORE.search(name) else tensors[name]
+        for name, key in upstream_keys(unet).items()
+    }
+
+
 def load_upstream(unet: DanceUNet, tensors: Mapping[str, Tensor]) -> None:
     """Copy upstream's `tensors` into `unet`; shapes may differ by axes of length one.
 
@@ -104,20 +158,48 @@ def load_upstream(unet: DanceUNet, tensors: Mapping[str, Tensor]) -> None:
     """
     keys = upstream_keys(unet)
     parameters = dict(unet.named_parameters())
-    problems = [f"missing {key}" for key in keys.values() if key not in tensors]
-    problems += [f"unknown {key}" for key in tensors.keys() - set(keys.values())]
-    for name, key in keys.items():
-        if key in tensors and _squeezed(tensors[key]) != _squeezed(parameters[name]):
-            shapes = f"{tuple(tensors[key].shape)} for {tuple(parameters[name].shape)}"
-            problems.append(f"misshapen {key}: {shapes}")
-    if problems:
-        raise InputError(
-            f"The checkpoint does not fit the network: {len(problems)} tensors, "
-            f"such as {'; '.join(sorted(problems)[:10])}.",
-            hint="Check that it is UniAnimate's network, and that no other file took its name.",
-        )
-    state = {name: tensors[key].view(parameters[name].shape) for name, key in keys.items()}
+    misfits = list_misfits(
+        {key: _squeezed(parameters[name]) for name, key in keys.items()},
+        {key: _squeezed(tensor) for key, tensor in tensors.items()},
+    )
+    refuse_misfits("The checkpoint does not fit the network", misfits, hint=WRONG_FILE)
+    state = {name: tensors[key].reshape(parameters[name].shape) for name, key in keys.items()}
     unet.load_state_dict(state, strict=False, assign=parameters["conv_in.weight"].is_meta)
+
+
+def _levels(parts: Set[str]) -> list[list[str]]:
+    """Return the names of the stages on the way down, by level."""
+    levels: list[list[str]] = [[]]
+    num_blocks = len({part.split(".")[1] for part in parts if part.startswith("input_blocks.")})
+    for index in range(1, num_blocks):
+        name = f"input_blocks.{index}"
+        if f"{name}.op" in parts:
+            levels.append([])
+        elif f"{name}.0" in parts:
+            levels[-1].append(name)
+        else:
+            raise _unlike(f"{num_blocks} blocks without {name}")
+    sizes = [len(stages) for stages in levels]
+    if not sizes[0] or len(set(sizes)) > 1:
+        raise _unlike(f"{sizes} blocks")
+    return levels
+
+
+def _shape(tensors: Mapping[str, Tensor], key: str) -> tuple[int, ...]:
+    if key in tensors and tensors[key].ndim >= 2:
+        return tuple(tensors[key].shape)
+    raise InputError(
+        f"The checkpoint must hold UniAnimate's network, but {key} is not among its {len(tensors)} "
+        f"tensors, such as {'; '.join(sorted(tensors)[:SHOWN])}.",
+        hint=WRONG_FILE,
+    )
+
+
+def _unlike(got: str) -> InputError:
+    return InputError(
+        f"The levels of UniAnimate's network must be alike, and multiples of the first, got {got}.",
+        hint=WRONG_FILE,
+    )
 
 
 def _squeezed(tensor: Tensor) -> tuple[int, ...]:

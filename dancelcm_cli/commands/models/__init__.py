@@ -1,0 +1,1 @@
+"""`dancelcm models`: the weights of others come in, and models go out."""

@@ -1,0 +1,124 @@
+"""Other people's pickled checkpoints, read without running anything of theirs.
+
+A pickle is a program: it may import and call whatever it names. Two walls stand around it. First
+its instructions are listed, not run, and a file that names anything outside the allow-list is
+refused by that name. Then PyTorch's reader for weights alone takes it, which knows no other names
+either. The one exception are classes that published checkpoints are known to hold beside their
+weights: in their place comes `Ignored`, which does nothing.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from dancelcm_cli.errors import InputError
+
+STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+TENSOR_NAMES = frozenset(
+    {
+        "collections.OrderedDict",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_parameter",
+        "_codecs.encode",  # how bytes are written
+        "builtins.set",
+        *(f"torch.{kind}Storage" for kind in STORAGES),
+    }
+)
+IGNORED_NAMES = frozenset(  # what Lightning keeps beside the weights, as in SD 2.1's checkpoint
+    {
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.dtype",
+    }
+)
+
+
+class Ignored:
+    """Stands where an ignored class would: takes any arguments and any state, and keeps nothing."""
+
+    def __new__(cls, *arguments: object) -> Ignored:
+        """Make one of any `arguments`."""
+        return super().__new__(cls)
+
+    def __init__(self, *arguments: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def read_pickled_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a PyTorch checkpoint, or of the `state_dict` in it, by name.
+
+    They are mapped, not loaded: a tensor costs memory once it is touched, and gives it back.
+
+    Raises:
+        InputError: the file would import foreign code, is damaged, or holds no tensors.
+    """
+    refuse_foreign_code(path)
+    placeholders: list[Any] = [(Ignored, name) for name in IGNORED_NAMES]
+    try:
+        with torch.serialization.safe_globals(placeholders):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, LookupError, EOFError, UnpicklingError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise _damaged(path, f"it holds one {type(content).__name__}")
+    tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
+    if not tensors:
+        raise _damaged(path, "it holds no tensors")
+    return tensors
+
+
+def refuse_foreign_code(path: Path) -> None:
+    """List what a pickle would import, running nothing.
+
+    Raises:
+        InputError: a name outside the allow-list is among it, or the file is no PyTorch checkpoint.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                _refuse_foreign_names(path, file)
+            raise _damaged(path, "it is not in the zip format of PyTorch 1.6 and later")
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith(".pkl"):
+                    with archive.open(name) as file:
+                        _refuse_foreign_names(path, file)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _refuse_foreign_names(path: Path, file: IO[bytes]) -> None:
+    foreign, strings = set(), [""]
+    for instruction, argument, _ in pickletools.genops(file):
+        if instruction.name in ("GLOBAL", "INST"):
+            name = str(argument).replace(" ", ".").replace("__builtin__", "builtins")
+            if name not in TENSOR_NAMES | IGNORED_NAMES:
+                foreign.add(name)
+        elif instruction.name == "STACK_GLOBAL":  # PyTorch writes none: its protocol is older
+            foreign.add(".".join(strings[-2:]))
+        elif isinstance(argument, str):
+            strings.append(argument)
+    if foreign:
+        raise InputError(
+            f"{path} must hold tensors alone, but it would import {', '.join(sorted(foreign))}.",
+            hint="Nothing of it was run. Fetch the file again from where it was published.",
+        )
+
+
+def _damaged(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} must be a PyTorch checkpoint, but it cannot be read ({reason}).",
+        hint="Fetch it again and compare its size with the published one.",
+    )
