@@ -16,10 +16,14 @@ from dancelcm_cli.commands.options import (
     resolve_recipe,
 )
 from dancelcm_cli.commands.runs import (
+    DryRunOption,
     ResumeOption,
     RunOutputOption,
     ShardsArgument,
+    TensorboardOption,
+    print_rehearsal,
     print_run,
+    refuse_resumed_rehearsal,
     run_folder,
     run_recipe,
 )
@@ -56,6 +60,8 @@ def train(
         typer.Option(help="Optimizer steps in all.", show_default=str(DEFAULTS.train.steps)),
     ] = None,
     resume: ResumeOption = None,
+    dry_run: DryRunOption = False,
+    tensorboard: TensorboardOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     seed: SeedOption = None,
@@ -67,12 +73,32 @@ def train(
     end, the model. An interrupted run continues with --resume as if it had not
     been interrupted.
     """
-    flags = {"train.part": part, "train.steps": steps, "seed": seed, "device": device}
+    flags = {
+        "train.part": part,
+        "train.steps": steps,
+        "compute.tensorboard": "true" if tensorboard else None,
+        "seed": seed,
+        "device": device,
+    }
     resolved = resolve_recipe(run_recipe(recipe, resume), settings, flags)
     folder = run_folder("train", output, resume)
 
+    of_teacher = resolved.train.part == "teacher"
+    if dry_run:
+        refuse_resumed_rehearsal(resume)
+
+        from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
+        from dancelcm_cli.training.rehearsal import rehearse
+        from dancelcm_cli.training.run_folder import RunInputs
+        from dancelcm_cli.training.teacher_run import prepare_teacher
+
+        prepare = prepare_teacher if of_teacher else prepare_autoencoder
+        inputs = RunInputs("train", shards, init)
+        print_rehearsal(rehearse(prepare, inputs, folder, resolved, RichProgress()))
+        return
+
     from dancelcm_cli.training.runs import train_autoencoder, train_teacher
 
-    run = train_teacher if resolved.train.part == "teacher" else train_autoencoder
+    run = train_teacher if of_teacher else train_autoencoder
     summary = run(shards, folder, init, resolved, RichProgress(), resume=resume is not None)
     print_run(summary)

@@ -14,6 +14,8 @@ Detector = Literal["auto", "annotation", "blazepose"]
 Driving = Literal["auto", "pose", "person", "keypoints"]
 Alignment = Literal["robust", "first-frame", "none"]
 Sampler = Literal["edge_renoise", "ddim", "lcm"]
+NoisePrior = Literal["none", "legacy", "consistent"]
+TeacherGrid = Literal["trailing", "upstream"]
 ImageTokens = Literal["clip", "reference", "none"]
 FaceTokens = Literal["vae", "clip", "none"]
 Method = Literal["dancelcm", "videolcm", "multistep-cm", "perflow", "pcm"]
@@ -21,6 +23,13 @@ Solver = Literal["ddim", "heun"]
 LossSpace = Literal["edge", "latents", "velocity"]
 Distance = Literal["pseudo-huber", "squared", "norm"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+MetricName = Literal[
+    "l1", "psnr", "ssim", "lpips", "fvd", "mae", "ssim_gaussian", "psnr_uint8_overflow"
+]
+LpipsRange = Literal["unit", "signed"]
+FvdResize = Literal["pil-bicubic", "bilinear"]
+FvdCodec = Literal["none", "h264"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ class DistillConfig:
     """Distillation of a teacher into a student of few steps: DanceLCM (eq. 4 to 8) or a rival."""
 
     method: Method = "dancelcm"  # `--method` also sets what `config/methods.py` lists for it
-    phase: int = 1  # 2 makes a student of K segments good at fewer than K steps
+    phase: Literal[1, 2] = 1  # 2 makes a student of K segments good at fewer than K steps
     segments: int = 2  # K
     grid_size: int = 50  # n, timesteps of the solver; a multiple of `segments`
     solver: Solver = "ddim"
@@ -138,6 +147,7 @@ class DistillConfig:
     num_frames: tuple[int, ...] = (16,)  # frames of a clip; of several, each step takes the next
     validation_share: float = 0.03
     validate_every: int = 200
+    teacher_steps: int = 25  # of the teacher's samples that validations show beside the student's
     checkpoint_every: int = 200
     keep_checkpoints: int = 2  # besides the best by validation
     optimizer: OptimizerConfig = field(
@@ -151,11 +161,12 @@ class DistillConfig:
 class ComputeConfig:
     """How training fits the hardware; none of it changes what is learnt but for rounding."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the networks; all else is float32
+    precision: Precision = "float32"  # of the networks; all else is float32
     gradient_checkpointing: bool = False  # a third more time for a fraction of the activations
     accumulation: int = 1  # parts into which each process cuts its share of a batch
     sharding: Literal["none", "fsdp"] = "none"  # "none" keeps a whole copy per process (DDP)
     average_device: Literal["same", "cpu"] = "same"  # where the float32 average is kept
+    tensorboard: bool = False  # write event files into the run folder as well
 
 
 @dataclass(frozen=True)
@@ -164,12 +175,19 @@ class AnimateConfig:
 
     steps: int = 4  # network calls
     sampler: Sampler = "edge_renoise"
+    teacher_grid: TeacherGrid = "trailing"  # a teacher's timesteps; "upstream": UniAnimate's own
+    noise_prior: NoisePrior = "none"  # starts from the noised reference: see core/noise_prior.py
+    prior_timestep: int = 0  # how noisy it is; 0 is the trained timestep nearest to 949
     guidance_scale: float = 1.0  # 1 is off; a student needs none
     driving: Driving = "auto"
     align: Alignment = "robust"
     pose_detector: Detector = "auto"
-    num_frames: int = 16  # frames of the driving clip that are animated
-    frame_stride: int = 1
+    num_frames: int = 16  # frames of the result; 0 is as many as the driving clip has
+    max_frames: int = 10_000  # a driving clip that makes more is refused without num_frames
+    frame_stride: int = 1  # take every n-th frame of the driving clip
+    window: int = 16  # frames that the network sees at once
+    overlap: int = 4  # frames that neighbouring windows of a longer clip share
+    fps: float = 0.0  # frames/s of the result; 0 is the driving clip's own
 
 
 @dataclass(frozen=True)
@@ -177,11 +195,19 @@ class EvaluateConfig:
     """How a result is scored."""
 
     protocol: Literal["disco-256", "textbook"] = "disco-256"
+    metrics: tuple[MetricName, ...] = ()  # what is measured; empty: all of the protocol's
+    strict: bool = False  # refuse to go on where a metric of the protocol cannot be measured
     height: int = 256  # frames are resized to this before they are compared
     width: int = 256
     geometry: Literal["auto", "square-crop", "squash"] = "auto"  # "auto": the data set's own
+    lpips_range: Literal["auto", "unit", "signed"] = "auto"  # "auto": the protocol's own
+    fvd_stride: int = 1  # frames from the start of a clip to that of the next
+    fvd_resize: FvdResize = "pil-bicubic"  # how clips are brought to the network's size
+    fvd_codec: FvdCodec = "none"  # what both sides go through first
+    i3d: str = ""  # a file of I3D's weights; empty: the one that was fetched
+    batch_size: int = 8  # frames, or clips, that a network sees at once
     allow_missing: bool = False  # score what is there of incomplete predictions
-    steps: int = 4
+    steps: tuple[int, ...] = (4,)  # network calls of the animations, each a row of the table
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many group
 # Whole numbers are counts, which start at 1, except for these.
 MAY_BE_ZERO = {
     "seed",
+    "animate.num_frames",
+    "animate.overlap",
     "animate.prior_timestep",
     "network.text_tokens",
     "network.image_embed_dim",
@@ -63,6 +65,11 @@ def validate_recipe(recipe: Recipe) -> None:
     for key, lengths in (("train", recipe.train.num_frames), ("distill", distill.num_frames)):
         if not lengths or min(lengths) < 1:
             raise _error(f"{key}.num_frames", "positive whole numbers", list(lengths))
+    if not recipe.evaluate.steps or min(recipe.evaluate.steps) < 1:
+        raise _error("evaluate.steps", "positive whole numbers", list(recipe.evaluate.steps))
+    if recipe.animate.overlap >= recipe.animate.window:
+        below = f"below animate.window ({recipe.animate.window})"
+        raise _error("animate.overlap", below, recipe.animate.overlap)
     if schedule.num_train_timesteps % distill.grid_size:
         timesteps = f"a divisor of schedule.num_train_timesteps ({schedule.num_train_timesteps})"
         raise _error("distill.grid_size", timesteps, distill.grid_size)

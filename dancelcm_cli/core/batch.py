@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,11 +25,6 @@ class ClipBatch:
 
     def to(self, device: torch.device) -> ClipBatch:
         """Return the batch on `device`."""
-        moved = {
-            field.name: value.to(device)
-            for field in fields(self.conditions)
-            if (value := getattr(self.conditions, field.name)) is not None
-        }
         mask = None if self.motion_mask is None else self.motion_mask.to(device)
-        conditions = replace(self.conditions, **moved)
+        conditions = self.conditions.to(device)
         return ClipBatch(self.latents.to(device), conditions, self.numbers, mask)

@@ -10,7 +10,7 @@ step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,11 @@ class Conditions:
     face_embeds: Tensor | None = None
     has_face: Tensor | None = None
     first_frame: Tensor | None = None
+
+    def to(self, target: torch.device | torch.dtype) -> Conditions:
+        """Return the conditions on a device or in a precision."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{n: t.to(target) for n, t in given.items() if t is not None})
 
 
 @dataclass(frozen=True)

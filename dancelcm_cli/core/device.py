@@ -1,11 +1,17 @@
-"""Where tensors live."""
+"""Where tensors live, in which precision, and how much room they took."""
 
 from __future__ import annotations
 
-import torch
+import sys
+from typing import TypeVar
 
-from dancelcm_cli.config.schema import Device
+import torch
+from torch import nn
+
+from dancelcm_cli.config.schema import ComputeConfig, Device
 from dancelcm_cli.errors import InputError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def pick_device(name: Device) -> torch.device:
@@ -27,3 +33,23 @@ def pick_device(name: Device) -> torch.device:
             hint="Type --device cpu, or install a torch build for that device.",
         )
     return torch.device(name)
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes taken so far: on the GPU in use, else by this process.
+
+    None where the system does not tell.
+    """
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return torch.cuda.max_memory_allocated()
+    if sys.platform == "win32":
+        return None
+    import resource  # Windows has none
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def frozen_precision(network: Network, compute: ComputeConfig) -> Network:
+    """Return `network`, which does not learn, in the precision that its weights are kept in."""
+    return network.bfloat16() if compute.precision == "bfloat16" else network

@@ -17,16 +17,29 @@ from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+from transformers.utils import logging as transformers_logging
 
-from dancelcm_cli.config.schema import Sampler, ScheduleConfig
+from dancelcm_cli.config.schema import NoisePrior, Sampler, ScheduleConfig, TeacherGrid
 from dancelcm_cli.core.conditioning import Conditions
+from dancelcm_cli.core.image_encoder import encode_image, require_image_encoder
 from dancelcm_cli.core.noise import frame_noise
+from dancelcm_cli.core.noise_prior import choose_timestep, noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.sampling import SamplingStep, sample, student_steps, teacher_steps
-from dancelcm_cli.core.schedule import NoiseSchedule, guided
+from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler, follow_windows
+from dancelcm_cli.core.prediction import ClipPredictor, PosesOf
+from dancelcm_cli.core.sampling import (
+    SamplingOptions,
+    SamplingStep,
+    sample,
+    student_steps,
+    teacher_steps,
+)
+from dancelcm_cli.core.schedule import NoiseSchedule
+from dancelcm_cli.core.segments import solver_grid
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import Frames, decode_latents, encode_frames, reduction, to_pictures
-from dancelcm_cli.errors import InputError
+from dancelcm_cli.errors import ConfigError, InputError
 
 FORMAT_VERSION = 1
 
@@ -43,7 +56,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
     """Network, autoencoder and schedule, with what a student was trained for.
 
     `num_segments` is a student's K; 0 marks a teacher, which samples by plain DDIM. `grid_size` is
-    the number of timesteps the student was trained at.
+    the number of timesteps the student was trained at. A PeRFlow student brings its own scheduler.
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -53,7 +66,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         self,
         unet: DanceUNet,
         vae: PatchAutoencoder | AutoencoderKL,
-        scheduler: DDIMScheduler,
+        scheduler: DDIMScheduler | PeRFlowScheduler,
         image_encoder: Any = None,
         num_segments: int = 0,
         grid_size: int = 50,
@@ -77,21 +90,53 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             ScheduleConfig(config.num_train_timesteps, config.beta_start, config.beta_end)
         )
 
-    def plan(self, num_inference_steps: int, sampler: Sampler) -> list[SamplingStep]:
-        """Return the steps that `num_inference_steps` network calls take."""
+    def plan(
+        self,
+        num_inference_steps: int,
+        sampler: Sampler,
+        first: int | None = None,
+        teacher_grid: TeacherGrid = "trailing",
+    ) -> list[SamplingStep]:
+        """Return the steps that `num_inference_steps` network calls take, from `first` if given.
+
+        Raises:
+            ConfigError: there is no such number of steps, or no such grid from `first` on.
+        """
         num_timesteps = self.scheduler.config.num_train_timesteps
         if not self.config.num_segments:
-            return teacher_steps(num_inference_steps, num_timesteps)
+            if first is None:
+                return teacher_steps(num_inference_steps, num_timesteps, teacher_grid)
+            if teacher_grid != "trailing":
+                raise ConfigError(
+                    "animate.teacher_grid must be trailing with the consistent noise prior, got"
+                    f" {teacher_grid}.",
+                    hint="UniAnimate's prior is the other: --set animate.noise_prior=legacy.",
+                )
+            return teacher_steps(num_inference_steps, first + 1)
         return student_steps(
             num_inference_steps,
             self.config.num_segments,
             self.config.grid_size,
             num_timesteps,
             sampler,
+            first,
         )
 
+    @property
+    def trained_timesteps(self) -> range | list[int]:
+        """The timesteps of a student's grid; all but the first of a teacher."""
+        num_timesteps = self.scheduler.config.num_train_timesteps
+        if not self.config.num_segments:
+            return range(1, num_timesteps)
+        return solver_grid(self.config.grid_size, num_timesteps).tolist()
+
     def encode(
-        self, image: Frames, pose: Frames, reference_pose: Frames, face: Frames | None = None
+        self,
+        image: Frames,
+        pose: Frames,
+        reference_pose: Frames,
+        face: Frames | None = None,
+        photo: Frames | None = None,
     ) -> Conditions:
         """Bring pictures to the network's inputs, as a batch of one.
 
@@ -100,7 +145,14 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             pose: pose pictures `(F, H, W, 3)` uint8 RGB of the driving clip.
             reference_pose: pose picture `(H, W, 3)` of the reference.
             face: face crop `(S, S, 3)` of the reference, or None.
+            photo: the reference before it was fitted to `(H, W)`, for the image encoder; None
+                shows it `image`.
+
+        Raises:
+            InputError: the network cannot halve this size as often as it does.
+            WeightsMissingError: the network needs an image encoder, and the model has none.
         """
+        require_image_encoder(self.unet.config, self.image_encoder)
         cell = reduction(self.vae) * 2 ** (len(self.unet.config.channel_multipliers) - 1)
         if image.shape[0] % cell or image.shape[1] % cell:
             raise InputError(
@@ -112,8 +164,15 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             pose=to_pictures(pose)[None],
             reference_pose=to_pictures(reference_pose[None])[None, :, 0],
             reference_latents=encode_frames(self.vae, image[None])[:, 0][None],
+            image_embeds=self._image_embeds(image if photo is None else photo),
             face_latents=face_latents,
+            face_embeds=self._image_embeds(face),
         )
+
+    def _image_embeds(self, picture: Frames | None) -> Tensor | None:
+        if picture is None or self.image_encoder is None:
+            return None
+        return encode_image(self.image_encoder, picture)[None]
 
     @torch.no_grad()
     def __call__(
@@ -122,11 +181,17 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         pose: Frames,
         reference_pose: Frames,
         face: Frames | None = None,
+        photo: Frames | None = None,
         num_inference_steps: int = 4,
         guidance_scale: float = 1.0,
         sampler: Sampler = "edge_renoise",
         seed: int = 0,
         on_step: Callable[[int], None] = lambda index: None,
+        noise_prior: NoisePrior = "none",
+        prior_timestep: int = 0,
+        teacher_grid: TeacherGrid = "trailing",
+        window: int = 0,
+        overlap: int = 0,
     ) -> DanceOutput:
         """Animate `image` along `pose`; see `encode` for the shapes.
 
@@ -135,56 +200,83 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             pose: pose pictures of the driving clip.
             reference_pose: pose picture of the reference.
             face: face crop of the reference, or None.
+            photo: the reference before it was fitted to the model's size, or None.
             num_inference_steps: network calls (twice as many under guidance).
             guidance_scale: classifier-free guidance g; 1 is off, as a student wants it.
-            sampler: the rule between two steps; a teacher always uses DDIM.
+            sampler: the rule between two steps; a teacher always uses DDIM, and a PeRFlow student
+                its own.
             seed: of the noise, which is drawn per frame.
             on_step: told the index of each finished step.
+            noise_prior: start from the reference in noise; see `noise_prior.py`.
+            prior_timestep: how noisy it is then; 0 is the trained timestep nearest to 949.
+            teacher_grid: the timesteps of a teacher; see `teacher_steps`.
+            window: frames that the network sees at once; 0 for all of them.
+            overlap: frames that neighbouring windows share.
         """
-        conditions = self.encode(image, pose, reference_pose, face)
-        latents = self.denoise(
-            conditions, num_inference_steps, guidance_scale, sampler, seed, on_step
+        options = SamplingOptions(
+            num_inference_steps,
+            guidance_scale,
+            sampler,
+            teacher_grid,
+            noise_prior,
+            prior_timestep,
+            window,
+            overlap,
+            seed,
         )
-        return DanceOutput(decode_latents(self.vae, latents[0]), latents[0].cpu())
+        conditions = self.encode(image, pose, reference_pose, face, photo)
+        latents = self.denoise(conditions, options, on_step)[0]
+        return DanceOutput(decode_latents(self.vae, latents), latents.cpu())
 
     @torch.no_grad()
     def denoise(
         self,
         conditions: Conditions,
-        num_inference_steps: int,
-        guidance_scale: float = 1.0,
-        sampler: Sampler = "edge_renoise",
-        seed: int = 0,
+        options: SamplingOptions,
         on_step: Callable[[int], None] = lambda index: None,
+        num_frames: int | None = None,
+        poses: PosesOf | None = None,
     ) -> Tensor:
-        """Sample float32 latents `(B, C, F, h, w)`; all clips share the noise."""
-        reference = conditions.reference_latents
-        frames = range(conditions.pose.shape[2])
+        """Sample float32 latents `(B, C, F, h, w)`; all clips share the noise.
+
+        The poses are those of `conditions`; those of a long clip, of `num_frames`, may come from
+        `poses` window by window, where `conditions` hold the first window's.
+        """
+        reference = conditions.reference_latents.to(self.unet.device)
+        pose = conditions.pose
+        frames = range(num_frames or pose.shape[2])
         shape = (reference.shape[1], reference.shape[2], reference.shape[3])
-        conditional = self.unet.encode_conditions(conditions)
-        unconditional = None
-        if guidance_scale != 1.0:
-            unconditional = self.unet.encode_conditions(
-                conditions, keep=torch.zeros(len(reference), device=reference.device)
-            )
+        predict = ClipPredictor(
+            self.unet,
+            conditions,
+            len(frames),
+            poses or (lambda window: pose[:, :, window.start : window.stop]),
+            options,
+        )
 
         def noise(*name: str | int) -> Tensor:
-            drawn = frame_noise(shape, frames, self.config.noise_offset, seed, *name)
+            drawn = frame_noise(shape, frames, self.config.noise_offset, options.seed, *name)
             return drawn.expand(len(reference), -1, -1, -1, -1).to(reference.device)
 
-        def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-            noisy_latents = noisy_latents.to(self.unet.dtype)
-            velocity = self.unet(noisy_latents, timesteps, conditional)
-            if unconditional is None:
-                return velocity
-            without = self.unet(noisy_latents, timesteps, unconditional)
-            return guided(velocity, without, guidance_scale)
-
+        steps = options.num_inference_steps
+        start, first, prior = noise("initial"), None, options.noise_prior
+        if isinstance(self.scheduler, PeRFlowScheduler):
+            if prior != "none":
+                raise ConfigError(
+                    f"animate.noise_prior must be none for a PeRFlow student, got {prior}.",
+                    hint="It starts at pure noise. Type --set animate.noise_prior=none.",
+                )
+            return follow_windows(self.scheduler, predict, start, steps, on_step)
+        schedule = self.schedule.to(reference.device)
+        if prior != "none":
+            timestep = choose_timestep(options.prior_timestep, self.trained_timesteps)
+            start = noised_reference(reference, start, timestep, schedule)
+            first = timestep if prior == "consistent" else None
         return sample(
             predict,
-            noise("initial"),
-            self.plan(num_inference_steps, sampler),
-            self.schedule.to(reference.device),
+            start,
+            self.plan(steps, options.sampler, first, options.teacher_grid),
+            schedule,
             lambda index: noise("step", index),
             on_step,
         )
@@ -211,25 +303,38 @@ def load_pipeline(folder: Path) -> DancePipeline:
     Raises:
         InputError: the folder is no model folder, or of another format version.
     """
+    read_index(folder)
+    disable_progress_bar()  # a few files are no long work
+    pipeline: DancePipeline = DancePipeline.from_pretrained(
+        folder, image_encoder=load_image_encoder(folder)
+    )
+    for part in (pipeline, pipeline.unet, pipeline.vae):
+        _forget_origin(part)
+    pipeline.unet.eval().requires_grad_(False)
+    pipeline.vae.eval().requires_grad_(False)
+    return pipeline
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return what `model_index.json` says of a model folder: its parts and settings.
+
+    Raises:
+        InputError: the folder is no model folder, or of another format version.
+    """
     index = folder / "model_index.json"
     if not index.is_file():
         raise InputError(
             f"{folder} must be a model folder, but it has no model_index.json.",
             hint="Give what `dancelcm train` or `distill` wrote, such as runs/.../model.",
         )
-    version = _read_config(index).get("format_version")
+    content = read_config(index)
+    version = content.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(
             f"The format version of {folder} must be {FORMAT_VERSION}, got {version}.",
             hint="Use the dancelcm version that wrote it, or train the model again.",
         )
-    disable_progress_bar()  # three small files are no long work
-    pipeline: DancePipeline = DancePipeline.from_pretrained(folder)
-    for part in (pipeline, pipeline.unet, pipeline.vae):
-        _forget_origin(part)
-    pipeline.unet.eval().requires_grad_(False)
-    pipeline.vae.eval().requires_grad_(False)
-    return pipeline
+    return content
 
 
 def load_vae(folder: Path) -> PatchAutoencoder | AutoencoderKL:
@@ -240,17 +345,31 @@ def load_vae(folder: Path) -> PatchAutoencoder | AutoencoderKL:
             f"{folder} must be a model folder with an autoencoder, but it has no vae/config.json.",
             hint="Give the folder that `dancelcm train` wrote, such as runs/.../model.",
         )
-    own = _read_config(config).get("_class_name") == PatchAutoencoder.__name__
+    own = read_config(config).get("_class_name") == PatchAutoencoder.__name__
     kind = PatchAutoencoder if own else AutoencoderKL
     vae = kind.from_pretrained(config.parent).eval().requires_grad_(False)
     _forget_origin(vae)
     return vae
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def load_image_encoder(folder: Path) -> CLIPVisionModelWithProjection | None:
+    """Load the image encoder of a model folder in float32, or None where there is none."""
+    if not (folder / "image_encoder" / "config.json").is_file():
+        return None
+    transformers_logging.disable_progress_bar()
+    encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "image_encoder")
+    return encoder.float().eval().requires_grad_(False)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read one of the JSON files of a model folder, or of a part of one.
+
+    Raises:
+        InputError: it is missing or no JSON object.
+    """
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError):
         config = None
     if not isinstance(config, dict):
         raise InputError(f"{path} must be a JSON object.", hint="Copy the model again.")

@@ -6,23 +6,25 @@ Three rules say where a step that starts at timestep t lands before the next one
                    trained edge)
     edge_renoise   jump to the lower edge of t's segment, then diffuse forward to t' (exact
                    for N >= K)
-    lcm            jump to 0, then diffuse forward to t' (exact for K = 1)
+    lcm            estimate the clean latents, then diffuse them forward to t' (exact for K = 1)
 
-The first is DDIM, the last is Latent Consistency Models' multistep sampling (arXiv 2310.04378), the
-middle one is the same idea applied within a segment; diffusers' TCDScheduler computes it with a
-per-step eta.
+They compute what diffusers' DDIMScheduler, TCDScheduler (with an eta for each step) and
+LCMScheduler (Latent Consistency Models, arXiv 2310.04378) do, which the tests show to rounding. The
+ten lines of `sample` stand here all the same because those schedulers draw their noise themselves,
+for a whole tensor: ours carries the offset it was trained with and is named by frame, so that it
+depends on neither window nor device.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dancelcm_cli.config.schema import Sampler
+from dancelcm_cli.config.schema import NoisePrior, Sampler, TeacherGrid
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import lower_edge, segment_edges, solver_grid
 from dancelcm_cli.errors import ConfigError
@@ -31,29 +33,70 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class SamplingOptions:
+    """How noise becomes latents; see `AnimateConfig` for what each means."""
+
+    num_inference_steps: int = 4
+    guidance_scale: float = 1.0  # 1 is off
+    sampler: Sampler = "edge_renoise"
+    teacher_grid: TeacherGrid = "trailing"
+    noise_prior: NoisePrior = "none"
+    prior_timestep: int = 0
+    window: int = 0  # frames that the network sees at once; 0: all
+    overlap: int = 0  # frames that neighbouring windows share
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class SamplingStep:
-    """One network call at timestep `start`: jump to `landing`, then diffuse forward to `end`."""
+    """One network call at timestep `start`: go to `landing`, then diffuse forward to `end`.
+
+    None stands for the clean latents: timestep 0 still holds a little noise (sigma is 0.03).
+    """
 
     start: int
-    landing: int
-    end: int
+    landing: int | None
+    end: int | None
 
 
-def teacher_steps(num_steps: int, num_timesteps: int) -> list[SamplingStep]:
-    """Plan DDIM with trailing spacing: the first step starts at pure noise, the last lands at 0."""
+def teacher_steps(
+    num_steps: int, num_timesteps: int, grid: TeacherGrid = "trailing"
+) -> list[SamplingStep]:
+    """Plan DDIM.
+
+    With `trailing` spacing the first step starts at pure noise and the last lands at 0, however
+    many there are. `upstream` is UniAnimate's own grid (`ddim_sample_loop` in its
+    `diffusion_ddim.py`): it shows the network pure noise as if it were timestep 751 in four steps,
+    and takes more than `num_steps` where that is no divisor: 31 for UniAnimate's default of 30.
+
+    Raises:
+        ConfigError: `num_steps` is below 1 or above `num_timesteps`.
+    """
     if not 1 <= num_steps <= num_timesteps:
         raise ConfigError(
             f"The number of steps must be from 1 to {num_timesteps}, got {num_steps}.",
             hint="Type --steps 50.",
         )
+    if grid == "upstream":
+        stride = num_timesteps // num_steps
+        starts = [min(1 + t, num_timesteps - 1) for t in range(0, num_timesteps, stride)]
+        landings = [max(start - stride, 0) for start in starts]
+        return [SamplingStep(s, t, t) for s, t in zip(starts[::-1], landings[::-1], strict=True)]
     starts = [round(num_timesteps * (1 - i / num_steps)) - 1 for i in range(num_steps)]
     return _chain(starts, landings=[*starts[1:], 0])
 
 
 def student_steps(
-    num_steps: int, segments: int, grid_size: int, num_timesteps: int, sampler: Sampler
+    num_steps: int,
+    segments: int,
+    grid_size: int,
+    num_timesteps: int,
+    sampler: Sampler,
+    first: int | None = None,
 ) -> list[SamplingStep]:
     """Plan `num_steps` calls of a student of `segments` segments, all at trained timesteps.
+
+    The first starts at pure noise, or at `first`; what would start between the two is left out.
 
     Raises:
         ConfigError: `num_steps` is below 1 or above the grid's size.
@@ -63,27 +106,32 @@ def student_steps(
             f"The number of steps must be from 1 to {grid_size}, got {num_steps}.",
             hint="Type --steps 4.",
         )
-    if num_steps < segments:
-        logger.warning(
-            "%d steps are fewer than the student's %d segments: each jump crosses an edge that"
-            " it was not trained to cross, so the result will be flatter. Use at least %d steps.",
-            num_steps,
-            segments,
-            segments,
-        )
-    starts = _student_starts(num_steps, segments, grid_size, num_timesteps)
+    starts = student_starts(num_steps, segments, grid_size, num_timesteps)
+    if first is not None:
+        starts = [first, *(start for start in starts if start < first)]
     ends = [*starts[1:], 0]
     if sampler == "ddim":
         return _chain(starts, landings=ends)
     if sampler == "lcm":
-        return _chain(starts, landings=[0] * num_steps)
+        return _chain(starts, landings=[None] * len(starts))
     edges = segment_edges(segments, grid_size, num_timesteps)
     lower = lower_edge(edges, torch.tensor(starts)).tolist()
-    landings = [min(edge, end) for edge, end in zip(lower, ends, strict=True)]
-    return _chain(starts, landings)
+    return _chain(starts, landings=[min(pair) for pair in zip(lower, ends, strict=True)])
 
 
-def _student_starts(num_steps: int, segments: int, grid_size: int, num_timesteps: int) -> list[int]:
+def warn_of_few_steps(num_steps: int, segments: int) -> None:
+    """Log why a student of `segments` segments is worse in fewer steps; a teacher has none."""
+    if num_steps < segments:
+        logger.warning(
+            "Fewer steps (%d) than the student has segments (%d): each jump crosses an edge that it"
+            " was not trained to cross, so the result will be flatter. Use at least %d steps.",
+            num_steps,
+            segments,
+            segments,
+        )
+
+
+def student_starts(num_steps: int, segments: int, grid_size: int, num_timesteps: int) -> list[int]:
     """Spread the starts over the segments, extra ones to the noisiest, all on the grid."""
     grid = solver_grid(grid_size, num_timesteps)
     per_segment = grid_size // segments
@@ -99,8 +147,8 @@ def _student_starts(num_steps: int, segments: int, grid_size: int, num_timesteps
     return starts
 
 
-def _chain(starts: list[int], landings: list[int]) -> list[SamplingStep]:
-    ends = [*starts[1:], 0]
+def _chain(starts: list[int], landings: Sequence[int | None]) -> list[SamplingStep]:
+    ends = [*starts[1:], landings[-1]]
     return [SamplingStep(*step) for step in zip(starts, landings, ends, strict=True)]
 
 
@@ -118,13 +166,15 @@ def sample(
     i diffuses forward with; `on_step(i)` is told when step i is done.
     """
     latents = noise.float()
+
+    def at(timestep: int) -> Tensor:
+        return torch.full((len(latents),), timestep, device=latents.device)
+
     for index, step in enumerate(steps):
-        start, landing, end = (
-            torch.full((len(latents),), t, device=latents.device)
-            for t in (step.start, step.landing, step.end)
-        )
+        start = at(step.start)
+        landing = None if step.landing is None else at(step.landing)
         latents = schedule.jump(latents, predict(latents, start), start, landing)
-        if step.end > step.landing:
-            latents = schedule.renoise(latents, step_noise(index), landing, end)
+        if step.end is not None and step.end != step.landing:
+            latents = schedule.renoise(latents, step_noise(index), landing, at(step.end))
         on_step(index)
     return latents

@@ -41,6 +41,12 @@ def lower_edge(edges: Tensor, timesteps: Tensor) -> Tensor:
     return edges.to(timesteps.device)[index.clamp(min=0)]
 
 
+def upper_edge(edges: Tensor, timesteps: Tensor) -> Tensor:
+    """Return the noisy end of the segment of each of `timesteps` `(B,)`; an edge is its own."""
+    edges = edges.to(timesteps.device)
+    return edges[torch.searchsorted(edges, timesteps.contiguous())]
+
+
 def previous_timestep(grid: Tensor, timesteps: Tensor) -> Tensor:
     """Return the next cleaner grid timestep of each of `timesteps` `(B,)`, 0 below the first."""
     stride = int(grid[0]) + 1

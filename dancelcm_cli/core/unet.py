@@ -26,6 +26,7 @@ from dancelcm_cli.core.conditioning import (
     PictureStem,
     sinusoidal_embedding,
 )
+from dancelcm_cli.errors import InputError
 
 FACE_GATE_START = -8.0  # logit bias at which face tokens change nothing yet: exp(-8) is 3e-4
 STEM_CHANNELS = 8  # pose channels beside the noisy latents (`concat_dim` upstream)
@@ -176,7 +177,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
             self.face_projector = PatchTokens(config.latent_channels, config.context_dim, 4)
         else:
             self.face_projector = ImageTokens(config.image_embed_dim, config.context_dim)
-        self.face_gate = nn.Parameter(torch.tensor(FACE_GATE_START))
+        self.face_gate = nn.Parameter(torch.tensor([FACE_GATE_START]))
         self.register_to_config(face_tokens=kind)
 
     def stages(self) -> list[Stage]:
@@ -194,18 +195,13 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         reference_latents = conditions.reference_latents
         height, width = reference_latents.shape[2:]
-        frame_features = self.pose_stem(conditions.pose, height, width)
-        if conditions.first_frame is not None and self.first_frame_stem is not None:
-            frame_features = frame_features + self.first_frame_stem(
-                conditions.first_frame, height, width
-            )
+        frame_features = self.encode_frames(conditions, keep)
         reference_pose = self.reference_pose_stem(
             conditions.reference_pose[:, :, None], height, width
         )
         reference_features = self.reference_stem(reference_latents) + reference_pose
         tokens = self._image_tokens(conditions, reference_pose)
         if keep is not None:
-            frame_features = frame_features * keep.view(-1, 1, 1, 1, 1)
             reference_features = reference_features * keep.view(-1, 1, 1, 1, 1)
             tokens = tokens * keep.view(-1, 1, 1)
         text = self.text_embedding.expand(len(tokens), -1, -1).to(tokens.dtype)
@@ -218,16 +214,30 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         return EncodedConditions(frame_features, reference_features, projected)
 
+    def encode_frames(self, conditions: Conditions, keep: Tensor | None = None) -> Tensor:
+        """Return the `frame_features` of `EncodedConditions`: all that depends on the pose."""
+        height, width = conditions.reference_latents.shape[2:]
+        features = self.pose_stem(conditions.pose, height, width)
+        if conditions.first_frame is not None and self.first_frame_stem is not None:
+            features = features + self.first_frame_stem(conditions.first_frame, height, width)
+        return features if keep is None else features * keep.view(-1, 1, 1, 1, 1)
+
     def _image_tokens(self, conditions: Conditions, reference_pose: Tensor) -> Tensor:
         latents = conditions.reference_latents
         if self.reference_projector is not None:
             picture = torch.cat([latents, reference_pose[:, :, 0]], dim=1)
             return self.reference_projector(picture)
-        if self.image_projector is not None and conditions.image_embeds is not None:
-            return self.image_projector(conditions.image_embeds)
-        config: Any = self.config
-        num_tokens = 0 if self.image_projector is None else ImageTokens.num_tokens
-        return latents.new_zeros(len(latents), num_tokens, config.context_dim)
+        if self.image_projector is None:
+            config: Any = self.config
+            return latents.new_zeros(len(latents), 0, config.context_dim)
+        if conditions.image_embeds is None:
+            raise InputError(
+                "Clips must have image_embeds for this network, which reads CLIP's image features,"
+                " got none.",
+                hint="Run `dancelcm preprocess` again with --model set to a model folder that has"
+                " an image_encoder, as `dancelcm models convert` makes it.",
+            )
+        return self.image_projector(conditions.image_embeds)
 
     def _with_face_tokens(
         self, context: Tensor, conditions: Conditions, keep: Tensor | None
@@ -267,23 +277,24 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         features = features.contiguous(memory_format=torch.channels_last_3d)
         context = iter(conditions.context)
 
-        def run(stage: Stage, features: Tensor) -> Tensor:
-            keys_values = None if stage.spatial is None else next(context)
+        def run(block: nn.Module, features: Tensor) -> Tensor:
+            if not isinstance(block, Stage):
+                return block(features)
+            keys_values = None if block.spatial is None else next(context)
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                return checkpoint(stage, features, embedding, keys_values, use_reentrant=False)
-            return stage(features, embedding, keys_values)
+                return checkpoint(block, features, embedding, keys_values, use_reentrant=False)
+            return block(features, embedding, keys_values)
 
         features = self.temporal_in(clips_of(self.conv_in(frames_of(features)), len(features)))
         skips = [features]
         for block in self.down:
-            features = run(block, features) if isinstance(block, Stage) else block(features)
+            features = run(block, features)
             skips.append(features)
         features = self.middle_out(run(self.middle_in, features), embedding)
         for block in self.up:
             if isinstance(block, Stage):
-                features = run(block, torch.cat([features, skips.pop()], dim=1))
-            else:
-                features = block(features)
+                features = torch.cat([features, skips.pop()], dim=1)
+            features = run(block, features)
         return frames_of(features[:, :, 1:])
 
     def _embed(self, timesteps: Tensor) -> Tensor:

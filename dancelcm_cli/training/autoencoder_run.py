@@ -20,9 +20,10 @@ from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.training.autoencoder import autoencoder_losses
 from dancelcm_cli.training.batches import PictureBatches, clip_frames, split_sources
-from dancelcm_cli.training.loop import Task
-from dancelcm_cli.training.preparation import PreparedRun, frozen_copy, loop_config
+from dancelcm_cli.training.ema import Average
+from dancelcm_cli.training.preparation import PreparedRun, loop_config
 from dancelcm_cli.training.run_folder import RunInputs
+from dancelcm_cli.training.task import Criterion, Task
 from dancelcm_cli.training.validation import psnr
 
 COMPONENT_PICTURES = 2000  # pictures whose patches give the principal components
@@ -43,29 +44,33 @@ def prepare_autoencoder(inputs: RunInputs, output: Path, recipe: Recipe) -> Prep
     else:
         network = _load(inputs.model)
     network = network.train().requires_grad_(True).to(device)
-    average = frozen_copy(network)
+    average = Average(network, recipe.compute, asked=False)
     pictures = _pictures(shards, validation or training, VALIDATION_PICTURES)
 
     def losses(network: PatchAutoencoder, batch: Tensor) -> dict[str, Tensor]:
-        return autoencoder_losses(network, batch.to(device))
+        return autoencoder_losses(network, batch.to(device), recipe.compute.precision)
 
     @torch.no_grad()
     def validate(step: int) -> dict[str, float]:
         chunks = torch.split(to_pixels(pictures).to(device), CHUNK)
-        return {"psnr": psnr(to_frames(torch.cat([average(chunk) for chunk in chunks])), pictures)}
+        return {
+            "psnr": psnr(
+                to_frames(torch.cat([average.network(chunk) for chunk in chunks])), pictures
+            )
+        }
 
     def save(folder: Path) -> None:
         some = to_pixels(_pictures(shards, training, SCALING_PICTURES)).to(device)
-        average.register_to_config(scaling_factor=1 / _spread(average, some))
+        average.network.register_to_config(scaling_factor=1 / _spread(average.network, some))
         with atomic_folder(folder) as temporary:
-            average.save_pretrained(temporary / "vae")
+            average.network.save_pretrained(temporary / "vae")
 
     batches = PictureBatches(
         shards, training, steps=config.steps, batch_size=config.batch_size, seed=recipe.seed
     )
     return PreparedRun(
-        Task(network, average, batches, losses, validate),
-        loop_config(config, untrained=True),
+        Task(network, average, batches, losses, validate, Criterion("psnr", largest=True)),
+        loop_config(config, recipe.compute, untrained=True),
         save,
     )
 

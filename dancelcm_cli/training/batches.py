@@ -89,11 +89,15 @@ class ClipBatches:
 
     def part(self, step: int, part: int = 0, parts: int = 1) -> ClipBatch:
         """Return the `part`-th of `parts` equal parts of the batch of `step`."""
-        images = step < self.image_steps
-        count = self.image_batch_size if images else self.batch_size
-        num_frames = 1 if images else self.num_frames[step % len(self.num_frames)]
+        count, num_frames = self.shape(step)
         numbers = part_of(self._first(step), count, part, parts)
         return collate([self._sample(number, num_frames) for number in numbers])
+
+    def shape(self, step: int) -> tuple[int, int]:
+        """Return how many samples the whole batch of `step` holds, and how many frames each."""
+        if step < self.image_steps:
+            return self.image_batch_size, 1
+        return self.batch_size, self.num_frames[step % len(self.num_frames)]
 
     def _sample(self, number: int, num_frames: int) -> ClipBatch:
         index = epoch_index(len(self.indices), number, self.seed)
@@ -203,6 +207,10 @@ class PictureBatches:
             frame = int(torch.randint(len(frames), (), generator=stream))
             pictures.append(frames[frame])
         return to_pixels(np.stack(pictures))
+
+    def shape(self, step: int) -> tuple[int, int]:
+        """Return how many pictures the whole batch of `step` holds; each is one frame."""
+        return self.batch_size, 1
 
 
 def clip_frames(clip: Clip) -> NDArray[np.uint8]:

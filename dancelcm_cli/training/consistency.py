@@ -23,7 +23,7 @@ from dancelcm_cli.core.noise import batch_noise
 from dancelcm_cli.core.schedule import NoiseSchedule, guided
 from dancelcm_cli.core.segments import lower_edge, previous_timestep, segment_edges, solver_grid
 from dancelcm_cli.core.solver import solve
-from dancelcm_cli.training.losses import distance, space_weight
+from dancelcm_cli.training.losses import space_weight, weighted_losses
 from dancelcm_cli.training.network import Trainee, Velocity
 
 LCM_DATA_SPREAD = 0.5  # sigma_data of Latent Consistency Models' boundary condition
@@ -70,20 +70,12 @@ def consistency_losses(
     if config.method != "videolcm":
         difference = difference * space_weight(config.loss_space, schedule, start, edge, difference)
 
-    losses = {"consistency": distance(difference, config.distance, config.huber_constant)}
-    loss = losses["consistency"]
-    if batch.motion_mask is not None:
-        mask = batch.motion_mask[:, None].float()
-        losses["motion_share"] = mask.mean()
-        if config.motion_weight:
-            losses["motion"] = distance(difference, config.distance, config.huber_constant, mask)
-            loss = loss + config.motion_weight * losses["motion"]
+    auxiliary = None
     if auxiliary_velocity is not None:
-        estimate = schedule.predicted_latents(noisy_latents, auxiliary_velocity.float(), start)
-        losses["auxiliary"] = distance(estimate - latents, "pseudo-huber", config.huber_constant)
-        loss = loss + config.auxiliary_weight * losses["auxiliary"]
-    losses["spread_ratio"] = predicted.detach().std() / wanted.std()
-    return {"loss": loss, **losses}
+        auxiliary = schedule.predicted_latents(noisy_latents, auxiliary_velocity.float(), start)
+        auxiliary = auxiliary - latents
+    losses = weighted_losses(difference, auxiliary, batch.motion_mask, config)
+    return {**losses, "spread_ratio": predicted.detach().std() / wanted.std()}
 
 
 def draw_timesteps(

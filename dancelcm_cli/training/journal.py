@@ -1,43 +1,140 @@
-"""What a run tells of itself while it trains."""
+"""What a run tells of itself while it trains: rows, curves, event files, and what is shown."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import TypeVar
+
+from dancelcm_cli.core.device import peak_memory
+from dancelcm_cli.data.jsonl import append_rows, read_rows, rewrite_rows
+from dancelcm_cli.progress import Progress, RunDisplay
+from dancelcm_cli.training.curves import draw_curves
+from dancelcm_cli.training.event_files import EventFiles
+from dancelcm_cli.training.validation import picture_path
+
+GIB = 2**30
+USUAL_MOTION = (0.005, 0.6)  # shares of moving places between which the motion weight does its work
+MOTION_WINDOW = 100  # steps over which that share is judged
+
+Item = TypeVar("Item")
 
 
 class Journal:
-    """Collects the losses and the times between two rows of the log."""
+    """Collects losses and times step by step; tells them row by row.
 
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
+    Rows hold finite numbers only: the means of the losses since the row before, where the time
+    went, and what the loop adds. Those of a validation have figures alone.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        display: RunDisplay,
+        note: Callable[[str], None],
+        events: EventFiles | None = None,
+    ) -> None:
+        self._run, self._display, self._note, self._events = run, display, note, events
+        self._metrics = run / "metrics.jsonl"
+        self._motion: deque[float] | None = deque(maxlen=MOTION_WINDOW)  # None: warned already
         self._clear()
 
-    def lap(self) -> float:
-        now = time.perf_counter()
-        seconds, self._last = now - self._last, now
-        return seconds
+    def timed(self, batches: Iterable[Item]) -> Iterator[Item]:
+        """Yield `batches` and count how long the run waits for each."""
+        remaining = iter(batches)
+        while True:
+            asked = time.perf_counter()
+            try:
+                batch = next(remaining)
+            except StopIteration:
+                return
+            self._arrived = time.perf_counter()
+            self._waited += self._arrived - asked
+            yield batch
 
-    def count(self, waited: float, losses: Mapping[str, float]) -> None:
-        self._waited += waited
-        self._worked += self.lap()
+    def step(self, done: int, losses: Mapping[str, float], num_samples: int) -> None:
+        """Count a step on the batch that came last; no `losses` stand for one that was skipped."""
+        self._worked += time.perf_counter() - self._arrived
         self._steps += 1
+        self._samples += num_samples
+        self._skipped += not losses
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._finite += name == "loss"
+            self._losses[name].append(value)
+        if "motion" in losses:
+            self._watch_motion(losses["motion_share"])
+        self._display.step(done, losses)
 
-    def summary(self) -> dict[str, float]:
-        means = {name: total / max(1, self._finite) for name, total in self._sums.items()}
+    def row(self, done: int, figures: Mapping[str, float]) -> None:
+        """Write and show the means of the steps since the last row, with `figures` beside them."""
         seconds = self._waited + self._worked
+        memory = peak_memory()
         row = {
-            **means,
+            **{name: fmean(values) for name, values in self._losses.items()},
+            **figures,
+            "samples_per_second": self._samples / seconds,
             "seconds_per_step": seconds / self._steps,
             "waiting_share": self._waited / seconds,
+            **({} if memory is None else {"peak_memory_gib": memory / GIB}),
+            "skipped_steps": float(self._skipped),
         }
         self._clear()
-        return row
+        finite = {name: value for name, value in row.items() if math.isfinite(value)}
+        append_rows(self._metrics, [{"step": done, **finite}])
+        self._display.row(done, finite)
+        if self._events is not None:
+            self._events.figures("training", done, finite)
+
+    def validation(self, done: int, figures: Mapping[str, float]) -> None:
+        """Write and show what a validation found; draw the curves anew."""
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        append_rows(self._metrics, [{"step": done, **finite}])
+        self._display.validation(done, finite)
+        draw_curves(read_rows(self._metrics), self._run / "curves.png")
+        if self._events is not None:
+            self._events.figures("validation", done, finite)
+            picture = picture_path(self._run, done)
+            if picture.exists():
+                self._events.picture(done, picture)
+
+    def _watch_motion(self, share: float) -> None:
+        if self._motion is None:
+            return
+        self._motion.append(share)
+        low, high = USUAL_MOTION
+        mean = fmean(self._motion)
+        if len(self._motion) < MOTION_WINDOW or low <= mean <= high:
+            return
+        change = "lower" if mean < low else "raise"
+        self._note(
+            f"Warning: {mean:.1%} of all places count as moving, over {MOTION_WINDOW} steps; "
+            f"outside {low:.1%} to {high:.0%} the motion weight does little. To mend it, {change} "
+            "preprocess.motion_threshold and preprocess the videos again."
+        )
+        self._motion = None
 
     def _clear(self) -> None:
         self._waited = self._worked = 0.0
-        self._steps = self._finite = 0
-        self._sums: dict[str, float] = {}
+        self._steps = self._samples = self._skipped = 0
+        self._losses: defaultdict[str, list[float]] = defaultdict(list)
+
+
+@contextmanager
+def open_journal(
+    run: Path, steps: int, first: int, progress: Progress, *, tensorboard: bool
+) -> Iterator[Journal]:
+    """Open the journal of a run of `steps` that goes on after step `first`, and close it again.
+
+    Rows of later steps, left by a run that then went back to an earlier checkpoint, are dropped.
+    """
+    metrics, files = run / "metrics.jsonl", run / "tensorboard"
+    if metrics.exists():
+        rewrite_rows(metrics, [row for row in read_rows(metrics) if row["step"] <= first])
+    with ExitStack() as stack:
+        events = stack.enter_context(EventFiles(files, first)) if tensorboard else None
+        display = stack.enter_context(progress.run(steps, first))
+        yield Journal(run, display, progress.note, events)

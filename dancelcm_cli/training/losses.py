@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dancelcm_cli.config.schema import Distance, LossSpace
+from dancelcm_cli.config.schema import Distance, DistillConfig, LossSpace
 from dancelcm_cli.core.schedule import NoiseSchedule
 
 
@@ -29,6 +29,34 @@ def distance(
     if kind == "norm":
         return (places.flatten(1).mean(1) + torch.finfo(places.dtype).tiny).sqrt().mean()
     return places.mean()
+
+
+def weighted_losses(
+    difference: Tensor,
+    auxiliary_difference: Tensor | None,
+    motion_mask: Tensor | None,
+    config: DistillConfig,
+) -> dict[str, Tensor]:
+    """Return `loss`, the weighted sum, and what it is made of, before the weights.
+
+    `difference` `(B, C, F, h, w)` is that of the student from its target, `auxiliary_difference`
+    that of the ground-truth head from the real latents, `motion_mask` `(B, F, h, w)`. Keys:
+    `consistency`, `motion` (the part on moving places), `auxiliary`, and the `motion_share` of
+    places that move.
+    """
+    constant = config.huber_constant
+    losses = {"consistency": distance(difference, config.distance, constant)}
+    loss = losses["consistency"]
+    if motion_mask is not None:
+        mask = motion_mask[:, None].float()
+        losses["motion_share"] = mask.mean()
+        if config.motion_weight:
+            losses["motion"] = distance(difference, config.distance, constant, mask)
+            loss = loss + config.motion_weight * losses["motion"]
+    if auxiliary_difference is not None:
+        losses["auxiliary"] = distance(auxiliary_difference, "pseudo-huber", constant)
+        loss = loss + config.auxiliary_weight * losses["auxiliary"]
+    return {"loss": loss, **losses}
 
 
 def space_weight(

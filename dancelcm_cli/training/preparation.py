@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from torch import nn
+import torch
 
-from dancelcm_cli.config.schema import DistillConfig, TrainConfig
-from dancelcm_cli.core.batch import ClipBatch
+from dancelcm_cli.config.schema import ComputeConfig, DistillConfig, TrainConfig
 from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.vae import reduction
 from dancelcm_cli.data.atomic import atomic_folder
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.training.batches import clip_sample, collate
-from dancelcm_cli.training.loop import LoopConfig, Task
+from dancelcm_cli.progress import Progress
+from dancelcm_cli.training.batches import clip_sample
+from dancelcm_cli.training.event_files import require_tensorboard
+from dancelcm_cli.training.task import LoopConfig, Task
+from dancelcm_cli.training.validation import WatchedClips
 
 DEFAULT_TEACHER = "tiny/teacher"
 WATCHED_CLIPS = 4  # validation clips that are animated and drawn
-Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A task, how long it runs, and how its result becomes a model folder."""
+    """A task, how long it runs, and how its result becomes a model folder.
+
+    `begin` does what is done once before the first step, and not again by a resumed run.
+    """
 
     task: Task[Any]
     config: LoopConfig
     save: Callable[[Path], None]
+    begin: Callable[[Progress], object] = lambda progress: None
 
 
-def loop_config(config: TrainConfig | DistillConfig, *, untrained: bool) -> LoopConfig:
-    """Return what the loop needs of a recipe's section; an untrained network's average warms up."""
+def loop_config(
+    config: TrainConfig | DistillConfig, compute: ComputeConfig, *, untrained: bool
+) -> LoopConfig:
+    """Return what the loop needs of a recipe; an untrained network's average warms up.
+
+    Raises:
+        ConfigError: TensorBoard is asked for but not installed.
+    """
+    if compute.tensorboard:
+        require_tensorboard()
     return LoopConfig(
         config.steps,
         config.ema_decay,
@@ -44,12 +56,8 @@ def loop_config(config: TrainConfig | DistillConfig, *, untrained: bool) -> Loop
         config.checkpoint_every,
         config.keep_checkpoints,
         config.optimizer,
+        compute,
     )
-
-
-def frozen_copy(network: Module) -> Module:
-    """Return a copy in eval mode that takes no gradients."""
-    return copy.deepcopy(network).eval().requires_grad_(False)
 
 
 def picture_size(shards: ShardReader, vae: Any) -> tuple[int, int]:
@@ -75,14 +83,23 @@ def picture_size(shards: ShardReader, vae: Any) -> tuple[int, int]:
 
 
 def watched_clips(
-    shards: ShardReader, indices: Sequence[int], size: tuple[int, int], num_frames: int
-) -> ClipBatch:
+    shards: ShardReader,
+    indices: Sequence[int],
+    size: tuple[int, int],
+    num_frames: int,
+    device: torch.device,
+) -> WatchedClips:
     """Return the first clips of `indices` with their stored references, to be looked at."""
-    chosen = indices[:WATCHED_CLIPS]
-    return collate([clip_sample(shards[i], range(num_frames), *size) for i in chosen])
+    frames = range(num_frames)
+    clips = [clip_sample(shards[i], frames, *size).to(device) for i in indices[:WATCHED_CLIPS]]
+    return WatchedClips(tuple(clips), shards.rows[indices[0]].fps)
 
 
-def save_model(pipeline: DancePipeline, folder: Path) -> None:
-    """Write a model folder, whole or not at all."""
+def save_model(
+    pipeline: DancePipeline, folder: Path, save_adapters: Callable[[Path], None] | None = None
+) -> None:
+    """Write a model folder, whole or not at all, with a LoRA student's adapters in `lora/`."""
     with atomic_folder(folder) as temporary:
         pipeline.save_pretrained(temporary)
+        if save_adapters is not None:
+            save_adapters(temporary / "lora")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -19,8 +20,11 @@ from filelock import FileLock, Timeout
 from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
-from dancelcm_cli.errors import ConfigError, InputError
+from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
+from dancelcm_cli.errors import ConfigError, DanceLCMError, InputError
+from dancelcm_cli.training.processes import ALONE, Processes
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,32 @@ class RunInputs:
     command: str  # "train" or "distill"
     shards: Path
     model: Path | None
+    student: Path | None = None  # where the second phase of a distillation starts
 
 
 @contextmanager
 def open_run(
-    output: Path, inputs: RunInputs, recipe: Recipe, *, resume: bool
+    output: Path,
+    inputs: RunInputs,
+    recipe: Recipe,
+    processes: Processes = ALONE,
+    *,
+    resume: bool,
 ) -> Iterator[RunInputs]:
-    """Claim the run folder `output` for this process and yield the inputs to use.
+    """Claim the run folder `output` and yield the inputs to use.
 
     A new run writes `recipe.toml`, `run.json` and `environment.json`; a resumed one reads
-    `run.json`.
+    `run.json`. The first process does so for all.
 
     Raises:
         InputError: the folder holds a run already, none (of this command) to resume, or is in use.
+        DanceLCMError: the disk is full.
     """
     record = output / "run.json"
+    if not processes.first:
+        processes.wait()
+        yield _read_inputs(record, inputs.command)
+        return
     if resume and not record.is_file():
         raise InputError(
             f"{output} must hold a run to resume, but it has no run.json.",
@@ -70,11 +85,20 @@ def open_run(
         write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
         write_json_atomic(output / "environment.json", _environment())
         write_json_atomic(record, _as_json(inputs))
+        remove_temporaries(output / "checkpoints")
+        processes.wait()
         yield inputs
     except (InputError, ConfigError):
         if not resume and not (output / "checkpoints").exists():
             record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
         raise
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise DanceLCMError(
+            f"The disk of {output} is full ({error}); the checkpoints there are intact.",
+            hint=f"Free some space, then type: {resume_command(inputs.command, output)}",
+        ) from error
     finally:
         lock.release()
 
@@ -88,8 +112,13 @@ def _as_json(inputs: RunInputs) -> dict[str, object]:
     return {
         "command": inputs.command,
         "shards": str(inputs.shards.absolute()),
-        "model": None if inputs.model is None else str(inputs.model.absolute()),
+        "model": _absolute(inputs.model),
+        "student": _absolute(inputs.student),
     }
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())
 
 
 def _read_inputs(record: Path, command: str) -> RunInputs:
@@ -101,8 +130,8 @@ def _read_inputs(record: Path, command: str) -> RunInputs:
             f"got one of `dancelcm {stored['command']}`.",
             hint=f"Continue it with: {resume_command(stored['command'], record.parent)}",
         )
-    model = stored["model"]
-    return RunInputs(command, Path(stored["shards"]), None if model is None else Path(model))
+    model, student = (None if stored[k] is None else Path(stored[k]) for k in ("model", "student"))
+    return RunInputs(command, Path(stored["shards"]), model, student)
 
 
 def _environment() -> dict[str, object]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.progress import Progress
+from dancelcm_cli.progress import Progress, SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
 from dancelcm_cli.training.loop import run_loop
 from dancelcm_cli.training.preparation import PreparedRun
+from dancelcm_cli.training.processes import Processes, join_processes
 from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
 from dancelcm_cli.training.student_run import prepare_student
 from dancelcm_cli.training.teacher_run import prepare_teacher
@@ -19,12 +20,14 @@ from dancelcm_cli.training.teacher_run import prepare_teacher
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run made."""
+    """What a run made: the model of `model_step`, which validation, by `metrics`, liked best."""
 
     output: Path
     steps: int
     seconds: float
-    metrics: dict[str, float]
+    model_step: int
+    metrics: Mapping[str, float]
+    processes: Processes
 
 
 def train_teacher(
@@ -67,9 +70,13 @@ def distill_student(
     progress: Progress,
     *,
     resume: bool,
+    student: Path | None = None,
 ) -> RunSummary:
-    """Distill the model folder `teacher` (default: the bundled one) into a student of few steps."""
-    inputs = RunInputs("distill", shards, teacher)
+    """Distill the model folder `teacher` (default: the bundled one) into a student of few steps.
+
+    The second phase starts from the model folder `student` that the first one made.
+    """
+    inputs = RunInputs("distill", shards, teacher, student)
     return _run(prepare_student, inputs, output, recipe, progress, resume)
 
 
@@ -82,9 +89,17 @@ def _run(
     resume: bool,
 ) -> RunSummary:
     started = time.perf_counter()
+    processes = join_processes(recipe.device)
+    output = processes.gather(output)[0]  # those started a second apart have named two folders
+    progress = progress if processes.first else SilentProgress()
     command = resume_command(inputs.command, output)
-    with open_run(output, inputs, recipe, resume=resume) as inputs:
+    with open_run(output, inputs, recipe, processes, resume=resume) as inputs:
         run = prepare(inputs, output, recipe)
-        figures = run_loop(output, run.task, run.config, progress, command)
-        run.save(output / "model")
-    return RunSummary(output, run.config.steps, time.perf_counter() - started, figures)
+        if processes.first:
+            run.begin(progress)
+        best = run_loop(output, run.task, run.config, progress, command, processes)
+        if processes.first:
+            with run.task.average.on_device():
+                run.save(output / "model")
+    seconds, steps = time.perf_counter() - started, run.config.steps
+    return RunSummary(output, steps, seconds, best.step or steps, best.figures, processes)

@@ -12,26 +12,32 @@ from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.noise import sample_streams
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline, load_vae, make_scheduler
+from dancelcm_cli.core.pipeline import (
+    DancePipeline,
+    load_image_encoder,
+    load_pipeline,
+    load_vae,
+    make_scheduler,
+)
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.training.batches import ClipBatches, split_sources
-from dancelcm_cli.training.loop import Task
+from dancelcm_cli.training.ema import Average
 from dancelcm_cli.training.network import TrainedNetwork, Trainee
 from dancelcm_cli.training.preparation import (
     DEFAULT_TEACHER,
     PreparedRun,
-    frozen_copy,
     loop_config,
     picture_size,
     save_model,
     watched_clips,
 )
 from dancelcm_cli.training.run_folder import RunInputs
+from dancelcm_cli.training.task import Criterion, Task
 from dancelcm_cli.training.teacher import teacher_losses
-from dancelcm_cli.training.validation import sample_figures
+from dancelcm_cli.training.validation import picture_path, sample_figures
 
 HELD_OUT_BATCHES = 4
 WATCHED_STEPS = 8  # of the samples that are drawn: enough to judge, few enough to wait for
@@ -45,8 +51,8 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     schedule = NoiseSchedule.from_config(recipe.schedule).to(device)
     vae = load_vae(inputs.model or bundled(DEFAULT_TEACHER))
     unet = _network(inputs.model, vae.config.latent_channels, recipe).to(device)
-    network = TrainedNetwork(unet)
-    average = frozen_copy(network)
+    network = TrainedNetwork(unet, precision=recipe.compute.precision)
+    average = Average(network, recipe.compute, asked=False)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
     size = picture_size(shards, vae)
     clips = partial(
@@ -59,7 +65,11 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         seed=recipe.seed,
     )
     pipeline = DancePipeline(
-        average.unet, vae.to(device), make_scheduler(recipe.schedule), noise_offset=noise_offset
+        average.network.unet,
+        vae.to(device),
+        make_scheduler(recipe.schedule),
+        load_image_encoder(inputs.model) if inputs.model else None,
+        noise_offset=noise_offset,
     )
 
     def losses(
@@ -70,27 +80,40 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         return teacher_losses(network, batch.to(device), schedule, noise_offset, share, streams)
 
     held_out = clips(validation or training)
-    watched = watched_clips(shards, validation or training, size, max(config.num_frames)).to(device)
+    num_frames = max(config.num_frames)
+    watched = watched_clips(shards, validation or training, size, num_frames, device)
 
     @torch.no_grad()
     def held_out_loss() -> float:
         total = 0.0
         for step in range(HELD_OUT_BATCHES):
-            total += float(losses(average, held_out.part(step), "validation", 0.0)["loss"])
+            total += float(losses(average.network, held_out.part(step), "validation", 0.0)["loss"])
         return total / HELD_OUT_BATCHES
 
     def validate(step: int) -> dict[str, float]:
-        strip = output / "samples" / f"step-{step:06d}.png"
-        guidance = recipe.distill.guidance_scale
-        figures = sample_figures(pipeline, watched, [WATCHED_STEPS], guidance, recipe.seed, strip)
+        figures = sample_figures(
+            pipeline,
+            watched,
+            [WATCHED_STEPS],
+            recipe.distill.guidance_scale,
+            recipe.seed,
+            picture_path(output, step),
+        )
         return {"validation_loss": held_out_loss()} | figures
 
     batches = clips(
         training, image_steps=config.image_steps, image_batch_size=config.image_batch_size
     )
     return PreparedRun(
-        Task(network, average, batches, losses, validate),
-        loop_config(config, untrained=True),
+        Task(
+            network,
+            average,
+            batches,
+            losses,
+            validate,
+            Criterion("validation_loss", largest=False),
+        ),
+        loop_config(config, recipe.compute, untrained=True),
         partial(save_model, pipeline),
     )
 

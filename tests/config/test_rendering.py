@@ -60,6 +60,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         network=load_recipe(draw(st.sampled_from(recipe_names()))).network,
         distill=replace(recipe.distill, segments=segments, grid_size=50),
         schedule=Recipe().schedule,
+        animate=replace(recipe.animate, overlap=0),
     )
 
 

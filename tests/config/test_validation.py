@@ -56,6 +56,7 @@ def test_real_numbers_are_finite_and_not_negative(key: str, value: str) -> None:
         (["distill.segments=3"], r"segments must divide distill.grid_size \(50\), got 3"),
         (["train.num_frames=[]"], "train.num_frames must be positive whole numbers"),
         (["distill.num_frames=[16, 0]"], "distill.num_frames must be positive whole numbers"),
+        (["animate.overlap=16"], r"animate.overlap must be below animate.window \(16\), got 16"),
         (["distill.grid_size=48"], "distill.grid_size must be a divisor of schedule"),
         (["schedule.beta_start=0.5"], "schedule.beta_end must be above schedule.beta_start"),
         (["network.channel_multipliers=[]"], "network.channel_multipliers must be positive"),

@@ -8,8 +8,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from dancelcm_cli.config.schema import ScheduleConfig
+from dancelcm_cli.config.schema import NoisePrior, ScheduleConfig
+from dancelcm_cli.core.noise_prior import noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
+from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
 from dancelcm_cli.core.pipeline import (
     FORMAT_VERSION,
     DancePipeline,
@@ -21,7 +23,7 @@ from dancelcm_cli.core.sampling import student_steps, teacher_steps
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import encode_frames
-from dancelcm_cli.errors import InputError
+from dancelcm_cli.errors import ConfigError, InputError
 
 MakePipeline = Callable[..., DancePipeline]
 HEIGHT, WIDTH, NUM_FRAMES = 32, 16, 3
@@ -109,6 +111,73 @@ def test_a_teacher_walks_by_ddim_and_a_student_as_it_was_trained(
     teacher, student = make_pipeline(num_segments=0), make_pipeline(num_segments=2)
     assert teacher.plan(4, "edge_renoise") == teacher_steps(4, 1000)
     assert student.plan(4, "edge_renoise") == student_steps(4, 2, 40, 1000, "edge_renoise")
+
+
+def test_a_teacher_may_walk_upstreams_grid_but_not_from_a_prior(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    teacher, seen = make_pipeline(num_segments=0), []
+    teacher.unet.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0])))
+    teacher(**pictures, num_inference_steps=4, teacher_grid="upstream")
+    assert seen == [751, 501, 251, 1]
+    with pytest.raises(ConfigError, match="teacher_grid must be trailing"):
+        teacher(**pictures, teacher_grid="upstream", noise_prior="consistent")
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 2.5])
+def test_a_network_in_bfloat16_takes_conditions_in_float32(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], guidance_scale: float
+) -> None:
+    pipeline = make_pipeline()
+    pipeline.unet.bfloat16()
+    output = pipeline(**pictures, num_inference_steps=2, guidance_scale=guidance_scale)
+    assert output.latents.dtype == torch.float32
+    assert output.latents.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("noise_prior", "expected"),
+    [("none", [999, 499]), ("legacy", [999, 499]), ("consistent", [949, 499])],
+)
+def test_the_noise_prior_shows_the_network_the_noised_reference(
+    make_pipeline: MakePipeline,
+    pictures: dict[str, Any],
+    schedule: NoiseSchedule,
+    noise_prior: NoisePrior,
+    expected: list[int],
+) -> None:
+    pipeline = make_pipeline(num_segments=2)
+    shown: list[tuple[int, torch.Tensor]] = []
+    pipeline.unet.register_forward_pre_hook(
+        lambda _, inputs: shown.append((int(inputs[1][0]), inputs[0]))
+    )
+    pipeline(**pictures, num_inference_steps=2)
+    noise = shown[0][1]
+    shown.clear()
+    pipeline(**pictures, num_inference_steps=2, noise_prior=noise_prior)
+    assert [timestep for timestep, _ in shown] == expected
+    reference = pipeline.encode(**pictures).reference_latents
+    start = noise
+    if noise_prior != "none":
+        start = noised_reference(reference, noise, 949, schedule)
+    torch.testing.assert_close(shown[0][1], start, rtol=0, atol=1e-6)
+
+
+def test_a_perflow_student_brings_its_own_sampler(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], tmp_path: Path
+) -> None:
+    saved = make_pipeline(num_segments=2)
+    saved.register_modules(scheduler=PeRFlowScheduler(num_windows=2))
+    saved.save_pretrained(tmp_path)
+    pipeline, seen, done = load_pipeline(tmp_path), [], []
+    pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0])))
+    pipeline(**pictures, num_inference_steps=4, on_step=done.append)
+    assert seen == [999, 749, 499, 249]
+    assert done == [0, 1, 2, 3]
+    with pytest.raises(ConfigError, match="from 2"):
+        pipeline(**pictures, num_inference_steps=1)
+    with pytest.raises(ConfigError, match="must be none for a PeRFlow student"):
+        pipeline(**pictures, noise_prior="legacy")
 
 
 def test_conditions_are_in_the_networks_ranges(

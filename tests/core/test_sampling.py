@@ -1,3 +1,4 @@
+import itertools
 import logging
 from collections.abc import Callable
 from typing import get_args
@@ -7,12 +8,19 @@ import torch
 from diffusers import LCMScheduler, TCDScheduler
 from torch import Tensor
 
-from dancelcm_cli.config.schema import Sampler, ScheduleConfig
+from dancelcm_cli.config.schema import Sampler, ScheduleConfig, TeacherGrid
 from dancelcm_cli.core.pipeline import make_scheduler
-from dancelcm_cli.core.sampling import SamplingStep, sample, student_steps, teacher_steps
+from dancelcm_cli.core.sampling import (
+    SamplingStep,
+    sample,
+    student_steps,
+    teacher_steps,
+    warn_of_few_steps,
+)
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import lower_edge, segment_edges, solver_grid
 from dancelcm_cli.errors import ConfigError
+from tests.core.gaussian import GRID_SIZE, deviations, perfect_student
 
 NUM_TIMESTEPS = 1000
 SHAPE = (2, 4, 3, 2, 2)
@@ -24,8 +32,11 @@ SCHEDULE = {
     "rescale_betas_zero_snr": True,
     "clip_sample": False,
 }
+GRID_SIZES = {1: 50, 2: 50, 4: 40}  # by the number of segments
 every_sampler = pytest.mark.parametrize("sampler", get_args(Sampler))
-Predict = Callable[[Tensor, Tensor], Tensor]
+every_plan = pytest.mark.parametrize(
+    ("num_steps", "segments"), list(itertools.product(range(1, 9), GRID_SIZES))
+)
 
 
 def student(num_steps: int, segments: int, grid_size: int, sampler: Sampler) -> list[SamplingStep]:
@@ -44,13 +55,6 @@ def network(latents: Tensor, timesteps: Tensor) -> Tensor:
 def draws(seed: int) -> Callable[[int], Tensor]:
     stream = torch.Generator().manual_seed(seed)
     return lambda index: torch.randn(SHAPE, generator=stream)
-
-
-def spotless(schedule: NoiseSchedule) -> NoiseSchedule:
-    """Return the schedule with timestep 0 free of noise."""
-    alphas, sigmas = schedule.alphas.clone(), schedule.sigmas.clone()
-    alphas[0], sigmas[0] = 1.0, 0.0
-    return NoiseSchedule(alphas, sigmas)
 
 
 def no_noise(index: int) -> Tensor:
@@ -120,15 +124,22 @@ def test_edge_renoise_lands_on_the_edge_it_was_trained_for(num_steps: int, segme
         assert step.landing == int(lower_edge(edges, torch.tensor([step.start])))
 
 
-@every_sampler
+@every_plan
+def test_lcm_lands_on_the_clean_latents_and_ends_there(num_steps: int, segments: int) -> None:
+    steps = student(num_steps, segments, GRID_SIZES[segments], "lcm")
+    assert [step.landing for step in steps] == [None] * num_steps
+    assert [step.end for step in steps] == [*starts(steps)[1:], None]
+
+
 @pytest.mark.parametrize("segments", [2, 4])
-def test_fewer_steps_than_segments_are_planned_with_a_warning(
-    segments: int, sampler: Sampler, caplog: pytest.LogCaptureFixture
+def test_fewer_steps_than_segments_are_warned_of(
+    segments: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="dancelcm_cli"):
-        student(segments, segments, 40, sampler)
+        for teacher_or_enough in ((1, 0), (segments, segments), (8, segments)):
+            warn_of_few_steps(*teacher_or_enough)
         assert not caplog.records
-        student(segments - 1, segments, 40, sampler)
+        warn_of_few_steps(segments - 1, segments)
     (record,) = caplog.records
     assert f"Use at least {segments} steps" in record.getMessage()
 
@@ -139,10 +150,11 @@ def test_a_student_takes_from_one_to_the_grids_number_of_steps(num_steps: int) -
         student(num_steps, 2, 40, "ddim")
 
 
-@pytest.mark.parametrize("num_steps", [0, 1001])
-def test_a_teacher_takes_from_one_to_all_timesteps(num_steps: int) -> None:
+@pytest.mark.parametrize("grid", get_args(TeacherGrid))
+@pytest.mark.parametrize("num_steps", [-1, 0, 1001])
+def test_a_teacher_takes_from_one_to_all_timesteps(num_steps: int, grid: TeacherGrid) -> None:
     with pytest.raises(ConfigError, match=f"from 1 to 1000, got {num_steps}"):
-        teacher_steps(num_steps, NUM_TIMESTEPS)
+        teacher_steps(num_steps, NUM_TIMESTEPS, grid)
 
 
 def test_a_teacher_walks_the_trailing_grid_of_diffusers() -> None:
@@ -154,58 +166,121 @@ def test_a_teacher_walks_the_trailing_grid_of_diffusers() -> None:
         assert [step.landing for step in steps] == [step.end for step in steps]
 
 
+@pytest.mark.parametrize(
+    ("num_steps", "expected"),
+    [(1, [1]), (2, [501, 1]), (4, [751, 501, 251, 1]), (8, [876, 751, 626, 501, 376, 251, 126, 1])],
+)
+def test_upstreams_grid_starts_below_pure_noise(num_steps: int, expected: list[int]) -> None:
+    steps = teacher_steps(num_steps, NUM_TIMESTEPS, "upstream")
+    assert starts(steps) == expected
+    assert [step.landing for step in steps] == [*expected[1:], 0]
+
+
+def test_upstreams_default_of_30_steps_is_31() -> None:
+    assert starts(teacher_steps(30, NUM_TIMESTEPS, "upstream")) == list(range(991, 0, -33))
+
+
+@pytest.mark.parametrize("num_steps", [1, 3, 4, 7, 30, 50, 333, 600, 1000])
+def test_upstreams_grid_is_that_of_its_code(num_steps: int) -> None:
+    stride = NUM_TIMESTEPS // num_steps
+    theirs = (1 + torch.arange(0, NUM_TIMESTEPS, stride)).clamp(0, NUM_TIMESTEPS - 1).flip(0)
+    steps = teacher_steps(num_steps, NUM_TIMESTEPS, "upstream")
+    assert starts(steps) == theirs.tolist()
+    assert [step.end for step in steps] == (theirs - stride).clamp(0).tolist()
+    assert all(step.landing == step.end for step in steps)
+
+
 # --- the loop ---
+
+
+def diffusers_ddim(num_steps: int) -> tuple[list[int], Tensor]:
+    """Return the timesteps that diffusers' DDIM visits, and where it arrives."""
+    scheduler = make_scheduler(ScheduleConfig())
+    scheduler.set_timesteps(num_steps)
+    latents = INITIAL
+    for timestep in scheduler.timesteps:
+        velocity = network(latents, timestep.expand(len(latents)))
+        latents = scheduler.step(velocity, timestep, latents).prev_sample
+    return scheduler.timesteps.tolist(), latents
+
+
+def diffusers_tcd(steps: list[SamplingStep], grid_size: int, stream: torch.Generator) -> Tensor:
+    """Return where TCDScheduler arrives with an eta for each of `steps`; an eta of 0 is DDIM."""
+    scheduler = TCDScheduler(**SCHEDULE, original_inference_steps=grid_size)
+    scheduler.set_timesteps(timesteps=starts(steps))
+    latents = INITIAL
+    for step in steps:
+        assert step.landing is not None and step.end is not None
+        # TCD lands at floor((1 - eta) * end); the half keeps rounding from missing the landing.
+        eta = 0.0 if step.end == step.landing else 1 - (step.landing + 0.5) / step.end
+        velocity = network(latents, torch.full((len(latents),), step.start))
+        latents = scheduler.step(velocity, step.start, latents, eta, generator=stream).prev_sample
+    return latents
+
+
+def same(ours: Tensor, theirs: Tensor) -> bool:
+    """Whether two walks of up to 8 steps arrive at the same latents, but for rounding."""
+    return torch.allclose(ours, theirs, rtol=0, atol=3e-5)
 
 
 @pytest.mark.parametrize("num_steps", [1, 4, 50])
 def test_a_teachers_loop_is_that_of_diffusers_ddim(schedule: NoiseSchedule, num_steps: int) -> None:
-    scheduler = make_scheduler(ScheduleConfig())
-    scheduler.set_timesteps(num_steps)
-    theirs = INITIAL
-    for timestep in scheduler.timesteps:
-        velocity = network(theirs, timestep.expand(len(theirs)))
-        theirs = scheduler.step(velocity, timestep, theirs).prev_sample
     steps = teacher_steps(num_steps, NUM_TIMESTEPS)
+    timesteps, theirs = diffusers_ddim(num_steps)
     ours = sample(network, INITIAL, steps, schedule, no_noise)
+    assert starts(steps) == timesteps
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("segments", [1, 2, 4])
-@pytest.mark.parametrize("num_steps", [1, 2, 4, 8])
-def test_edge_renoise_is_diffusers_tcd_with_an_eta_for_each_step(
+@pytest.mark.parametrize("segments", GRID_SIZES)
+@pytest.mark.parametrize("num_steps", [1, 2, 4, 5, 8])
+def test_ddim_of_a_student_is_diffusers_ddim_where_the_steps_are_even(
     schedule: NoiseSchedule, num_steps: int, segments: int
 ) -> None:
-    steps = student(num_steps, segments, 40, "edge_renoise")
-    scheduler = TCDScheduler(**SCHEDULE, original_inference_steps=40)
-    scheduler.set_timesteps(timesteps=starts(steps))
-    theirs, stream = INITIAL, torch.Generator().manual_seed(7)
-    for step in steps:
-        # TCD lands at floor((1 - eta) * end); the half keeps rounding from missing the landing.
-        eta = 0.0 if step.end == step.landing else 1 - (step.landing + 0.5) / step.end
-        velocity = network(theirs, torch.full((len(theirs),), step.start))
-        theirs = scheduler.step(velocity, step.start, theirs, eta, generator=stream).prev_sample
-    ours = sample(network, INITIAL, steps, schedule, draws(7))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=3e-5)
+    """Theirs takes equal steps only, so plans that favour the noisy segments are left to TCD."""
+    steps = student(num_steps, segments, 40, "ddim")
+    timesteps, theirs = diffusers_ddim(num_steps)
+    if starts(steps) != timesteps:
+        assert num_steps == 5 and segments > 1
+        return
+    assert same(sample(network, INITIAL, steps, schedule, no_noise), theirs)
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 4, 8])
-def test_lcm_is_diffusers_lcm_where_timestep_zero_holds_no_noise(
-    schedule: NoiseSchedule, num_steps: int
+@every_plan
+@pytest.mark.parametrize("sampler", ["ddim", "edge_renoise"])
+def test_a_step_is_that_of_diffusers_tcd_with_an_eta_of_its_own(
+    schedule: NoiseSchedule, num_steps: int, segments: int, sampler: Sampler
 ) -> None:
-    """Theirs takes the predicted latents for what lies at timestep 0; ours has alpha_0 there."""
-    scheduler = LCMScheduler(**SCHEDULE, original_inference_steps=50)
-    scheduler.set_timesteps(num_steps)
+    steps = student(num_steps, segments, GRID_SIZES[segments], sampler)
+    theirs = diffusers_tcd(steps, GRID_SIZES[segments], torch.Generator().manual_seed(7))
+    assert same(sample(network, INITIAL, steps, schedule, draws(7)), theirs)
+
+
+@every_plan
+def test_lcm_is_diffusers_lcm(schedule: NoiseSchedule, num_steps: int, segments: int) -> None:
+    steps = student(num_steps, segments, GRID_SIZES[segments], "lcm")
+    scheduler = LCMScheduler(**SCHEDULE, original_inference_steps=GRID_SIZES[segments])
+    scheduler.set_timesteps(timesteps=starts(steps))
     theirs, stream = INITIAL, torch.Generator().manual_seed(7)
     for timestep in scheduler.timesteps:
         velocity = network(theirs, timestep.expand(len(theirs)))
         theirs = scheduler.step(velocity, timestep, theirs, generator=stream).prev_sample
-    ours = sample(network, INITIAL, student(num_steps, 1, 50, "lcm"), spotless(schedule), draws(7))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=3e-5)
+    assert same(sample(network, INITIAL, steps, schedule, draws(7)), theirs)
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 5, 8])
-def test_edge_renoise_of_one_segment_is_lcm(num_steps: int) -> None:
-    assert student(num_steps, 1, 50, "edge_renoise") == student(num_steps, 1, 50, "lcm")
+def test_edge_renoise_of_one_segment_is_lcm_where_timestep_zero_holds_no_noise(
+    schedule: NoiseSchedule, num_steps: int
+) -> None:
+    alphas, sigmas = schedule.alphas.clone(), schedule.sigmas.clone()
+    alphas[0], sigmas[0] = 1.0, 0.0
+    spotless = NoiseSchedule(alphas, sigmas)
+    samplers: tuple[Sampler, ...] = ("edge_renoise", "lcm")
+    one, other = (
+        sample(network, INITIAL, student(num_steps, 1, 50, sampler), spotless, draws(7))
+        for sampler in samplers
+    )
+    assert same(one, other)
 
 
 @pytest.mark.parametrize("segments", [1, 2, 4])
@@ -237,7 +312,7 @@ def test_the_loop_calls_the_network_once_a_step_and_reports_each(schedule: Noise
 
 # --- a perfect student of Gaussian data ---
 
-# Spread of the samples over that of the data, for data of the given variance (n = 40).
+# Spread of the samples over that of the data, for data of the given variance.
 SPREAD: dict[tuple[float, int, Sampler], dict[int, float]] = {
     (1.0, 1, "ddim"): {1: 1.00, 2: 1.35, 4: 1.60, 8: 1.76},
     (1.0, 1, "edge_renoise"): {1: 1.00, 2: 1.00, 4: 1.00, 8: 1.00},
@@ -256,60 +331,36 @@ SPREAD: dict[tuple[float, int, Sampler], dict[int, float]] = {
 }
 
 
-def perfect_student(schedule: NoiseSchedule, data_variance: float, segments: int) -> Predict:
-    """Return the v whose jump to the lower edge is the exact flow of Gaussian data.
-
-    That flow scales latents by the ratio of the standard deviations at both timesteps.
-    """
-    edges = segment_edges(segments, 40, NUM_TIMESTEPS)
-    alphas, sigmas = schedule.alphas.double(), schedule.sigmas.double()
-    angles = torch.atan2(sigmas, alphas)
-    deviations = (data_variance * alphas**2 + sigmas**2).sqrt()
-
-    def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
-        edge = lower_edge(edges, timesteps)
-        delta = angles[timesteps] - angles[edge]
-        slope = (delta.cos() - deviations[edge] / deviations[timesteps]) / delta.sin()
-        return slope.float()[:, None] * latents
-
-    return predict
-
-
 def spread(
     schedule: NoiseSchedule,
     data_variance: float,
     segments: int,
     num_steps: int,
     sampler: Sampler,
-    walked: NoiseSchedule | None = None,
 ) -> float:
     """Return the exact spread of the samples over that of the data at timestep 0.
 
     The whole chain is linear in its `num_steps + 1` noises, so feeding it the unit vectors yields
-    its coefficients, and their norm is the standard deviation. `walked` is the sampler's schedule
-    where it is not the student's.
+    its coefficients, and their norm is the standard deviation.
     """
     units = torch.eye(num_steps + 1)
     coefficients = sample(
         perfect_student(schedule, data_variance, segments),
         units[:1],
-        student(num_steps, segments, 40, sampler),
-        walked or schedule,
+        student(num_steps, segments, GRID_SIZE, sampler),
+        schedule,
         lambda index: units[index + 1][None],
     )
-    expected = (data_variance * schedule.alphas[0] ** 2 + schedule.sigmas[0] ** 2).sqrt()
-    return float(coefficients.norm() / expected)
+    return float(coefficients.norm() / deviations(schedule, data_variance)[0])
 
 
 @pytest.mark.parametrize(("data_variance", "segments", "sampler"), SPREAD)
 def test_samples_of_a_perfect_student_spread_as_in_the_closed_form(
     schedule: NoiseSchedule, data_variance: float, segments: int, sampler: Sampler
 ) -> None:
-    # The closed form of "lcm" is that of the original, which lands on the predicted latents.
-    walked = spotless(schedule) if sampler == "lcm" else schedule
     for num_steps, expected in SPREAD[data_variance, segments, sampler].items():
-        found = spread(schedule, data_variance, segments, num_steps, sampler, walked)
-        assert found == pytest.approx(expected, abs=6e-3), f"{num_steps} steps"
+        found = spread(schedule, data_variance, segments, num_steps, sampler)
+        assert found == pytest.approx(expected, abs=5e-3), f"{num_steps} steps"
 
 
 @pytest.mark.parametrize("segments", [1, 2, 4, 8])

@@ -79,6 +79,8 @@ def test_latents_come_back_from_noisy_latents_and_velocity(
     velocity = schedule.velocity(latents, noise, TIMESTEPS)
     predicted = schedule.predicted_latents(noisy_latents, velocity, TIMESTEPS)
     torch.testing.assert_close(predicted, latents, rtol=0, atol=2e-6)
+    landed = schedule.jump(noisy_latents, velocity, TIMESTEPS, None)
+    torch.testing.assert_close(landed, latents, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("end", [0, 259, 499, LAST])
@@ -169,6 +171,13 @@ def test_renoising_gives_the_signal_and_the_variance_of_the_noisier_timestep(
     )
     variance = (kept[0] * schedule.sigmas[starts]) ** 2 + added[0] ** 2
     torch.testing.assert_close(variance, schedule.sigmas[ends] ** 2, rtol=0, atol=5e-7)
+
+
+def test_renoising_clean_latents_is_adding_noise(schedule: NoiseSchedule, draw: Draw) -> None:
+    latents, noise = draw(), draw()
+    renoised = schedule.renoise(latents, noise, None, TIMESTEPS)
+    expected = schedule.add_noise(latents, noise, TIMESTEPS)
+    torch.testing.assert_close(renoised, expected, rtol=0, atol=2e-6)
 
 
 def test_guidance_goes_from_the_unconditional_velocity_through_the_conditional_one(

@@ -6,6 +6,7 @@ from dancelcm_cli.core.segments import (
     previous_timestep,
     segment_edges,
     solver_grid,
+    upper_edge,
 )
 from dancelcm_cli.errors import ConfigError
 
@@ -57,6 +58,16 @@ def test_an_edge_starts_in_the_segment_below_it(segments: int, grid_size: int) -
     edges = segment_edges(segments, grid_size, NUM_TIMESTEPS)
     assert lower_edge(edges, edges[1:]).equal(edges[:-1])
     assert lower_edge(edges, edges[:1]).tolist() == [0]
+
+
+@every_segmented_grid
+def test_a_segment_reaches_from_its_lower_edge_to_its_upper(segments: int, grid_size: int) -> None:
+    grid = solver_grid(grid_size, NUM_TIMESTEPS)
+    edges = segment_edges(segments, grid_size, NUM_TIMESTEPS)
+    lower, upper = lower_edge(edges, grid), upper_edge(edges, grid)
+    assert ((lower < grid) & (grid <= upper)).all()
+    assert ((upper - lower - NUM_TIMESTEPS // segments).abs() <= 1).all()
+    assert upper_edge(edges, edges).equal(edges)
 
 
 @pytest.mark.parametrize("grid_size", [1, 40, 50, 500])

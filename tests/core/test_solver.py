@@ -62,8 +62,7 @@ def test_fifty_steps_keep_a_known_share_of_the_spread(
 ) -> None:
     stops = [*solver_grid(50, 1000).flip(0).tolist(), 0]
     kept = math.prod(
-        arrival(start, end, variance, solver, substeps)
-        for start, end in pairwise(stops)
+        arrival(start, end, variance, solver, substeps) for start, end in pairwise(stops)
     )
     assert kept == pytest.approx(ratio, abs=6e-4)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.noise_prior import noised_reference
-from dancelcm_cli.core.sampling import SamplingStep, sample
+from dancelcm_cli.core.sampling import sample, teacher_steps
 from dancelcm_cli.core.schedule import NoiseSchedule, guided
 from dancelcm_cli.core.teacher_keys import load_upstream, upstream_keys
 from dancelcm_cli.core.unet import DanceUNet
@@ -124,12 +124,10 @@ def test_four_guided_steps_end_where_unianimates_loop_does(
         with_conditions = unet(latents, timesteps, conditional)
         return guided(with_conditions, unet(latents, timesteps, unconditional), guidance_scale=2.5)
 
-    # Upstream's grid never reaches timestep 999, and its steps are 250 long but for the last.
-    steps = [SamplingStep(start, start - 250, start - 250) for start in (751, 501, 251)]
     latents = sample(
         predict,
         start(schedule, conditions),
-        [*steps, SamplingStep(1, 0, 0)],
+        teacher_steps(4, 1000, "upstream"),
         schedule,
         step_noise=lambda index: torch.zeros(LATENTS),
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dancelcm_cli.config.schema import OptimizerConfig
+from dancelcm_cli.config.schema import ComputeConfig, OptimizerConfig
 from dancelcm_cli.core.noise import generator
-from dancelcm_cli.data.checkpoints import list_checkpoints, load_latest_checkpoint
+from dancelcm_cli.data.checkpoints import BestCheckpoint, list_checkpoints, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
-from dancelcm_cli.progress import SilentProgress
-from dancelcm_cli.training.loop import MAX_BAD_STEPS, LoopConfig, Task, learning_rate, run_loop
+from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
+from dancelcm_cli.training.ema import Average
+from dancelcm_cli.training.loop import MAX_BAD_STEPS, run_loop
+from dancelcm_cli.training.task import Criterion, LoopConfig, Task
 
 COMMAND = "dancelcm train --resume here"
 CONFIG = LoopConfig(
@@ -33,65 +34,96 @@ CONFIG = LoopConfig(
     checkpoint_every=5,
     keep_checkpoints=2,
     optimizer=OptimizerConfig(learning_rate=0.05, warmup_steps=3),
+    compute=ComputeConfig(),
 )
+Points = tuple[int, Tensor]
 
 
-class Points:
-    """Batches of points on a line."""
+class PointBatches:
+    """Batches of four points, with the step that they are for."""
 
     def __len__(self) -> int:
         return CONFIG.steps
 
-    def __getitem__(self, step: int) -> Tensor:
-        return torch.randn(4, 2, generator=generator(0, "points", step))
+    def part(self, step: int, part: int, parts: int) -> Points:
+        points = torch.randn(4, 2, generator=generator(0, "points", step))
+        return step, points.chunk(parts)[part]
+
+    def shape(self, step: int) -> tuple[int, int]:
+        return 4, 1
 
 
 class Interrupting(SilentProgress):
-    """Presses Ctrl-C once, when the loop reports that `step` is done."""
+    """Presses Ctrl-C when the loop tells of `step`."""
 
     def __init__(self, step: int) -> None:
-        self.step = step
+        self.pressed_at = step
 
-    def task(
-        self, description: str, total: int, completed: int = 0
-    ) -> AbstractContextManager[Callable[[int, str], None]]:
-        done = completed
+    def run(self, total: int, completed: int = 0) -> AbstractContextManager[RunDisplay]:
+        pressed_at = self.pressed_at
 
-        def advance(count: int, note: str) -> None:
-            nonlocal done
-            done += count
-            if done == self.step:
-                os.kill(os.getpid(), signal.SIGINT)
+        class Display(SilentRunDisplay):
+            def step(self, done: int, losses: Mapping[str, float]) -> None:
+                if done == pressed_at:
+                    os.kill(os.getpid(), signal.SIGINT)
 
-        return nullcontext(advance)
+        return nullcontext(Display())
 
 
-def make_task(bad_steps: range = range(0), interrupt_at: int | None = None) -> Task[Tensor]:
-    """Return a task whose loss is infinite in `bad_steps`, stopped by Ctrl-C within a step."""
+class Listening(SilentProgress):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def make_task(
+    bad_steps: range = range(0),
+    interrupt_at: int | None = None,
+    figures: Mapping[int, float] | None = None,
+) -> Task[Points]:
+    """Return a task whose loss is infinite in `bad_steps`, stopped by Ctrl-C within a step.
+
+    Validation finds `figures` by step, or else the first weight.
+    """
     torch.manual_seed(0)
     network = nn.Linear(2, 1)
-    average = copy.deepcopy(network).requires_grad_(False)
+    average = Average(network, ComputeConfig(), asked=False)
 
-    def losses(step: int, batch: Tensor) -> dict[str, Tensor]:
+    def losses(network: nn.Linear, batch: Points) -> dict[str, Tensor]:
+        step, points = batch
         if step == interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
-        wanted = batch @ torch.tensor([[2.0], [-1.0]])
-        loss = ((network(batch) - wanted) ** 2).mean()
+        wanted = points @ torch.tensor([[2.0], [-1.0]])
+        loss = ((network(points) - wanted) ** 2).mean()
         return {"loss": loss / 0 if step in bad_steps else loss}
 
     def validate(step: int) -> dict[str, float]:
-        return {"weight": float(average.weight.detach()[0, 0])}
+        weight = float(average.network.weight[0, 0])
+        return {"weight": weight if figures is None else figures[step]}
 
-    return Task(network, average, Points(), losses, validate)
-
-
-def run(folder: Path, task: Task[Tensor], progress: SilentProgress | None = None) -> None:
-    run_loop(folder, task, CONFIG, progress or SilentProgress(), COMMAND)
+    criterion = Criterion("weight", largest=True)
+    return Task(network, average, PointBatches(), losses, validate, criterion)
 
 
-def state(task: Task[Tensor]) -> list[float]:
-    networks = (task.network, task.average)
-    return [x for network in networks for p in network.parameters() for x in p.flatten().tolist()]
+def run(
+    folder: Path,
+    task: Task[Points],
+    progress: SilentProgress | None = None,
+    config: LoopConfig = CONFIG,
+) -> BestCheckpoint:
+    return run_loop(folder, task, config, progress or SilentProgress(), COMMAND)
+
+
+def weights(network: nn.Module) -> list[float]:
+    return [x for p in network.parameters() for x in p.flatten().tolist()]
+
+
+def state(task: Task[Points]) -> list[float]:
+    return weights(task.network) + weights(task.average.network)
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -106,27 +138,40 @@ def test_training_learns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [1, 4, 10, 22])
 def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path: Path, step: int) -> None:
     whole = make_task()
-    run(tmp_path / "whole", whole)
+    best = run(tmp_path / "whole", whole)
     with pytest.raises(InterruptedRunError, match=f"after step {step + 1} of 24") as caught:
         run(tmp_path / "stopped", make_task(interrupt_at=step))
     assert COMMAND in caught.value.hint
     resumed = make_task()
-    run(tmp_path / "stopped", resumed)
+    assert run(tmp_path / "stopped", resumed) == best
     assert state(resumed) == state(whole)
+
+
+@pytest.mark.parametrize("compute", [ComputeConfig(accumulation=2), ComputeConfig(accumulation=4)])
+def test_a_batch_in_parts_teaches_the_same(tmp_path: Path, compute: ComputeConfig) -> None:
+    whole, parts = make_task(), make_task()
+    run(tmp_path / "whole", whole)
+    run(tmp_path / "parts", parts, config=replace(CONFIG, compute=compute))
+    assert state(parts) == pytest.approx(state(whole), abs=1e-6)
+    losses = [
+        [row.get("loss") for row in read_rows(tmp_path / name / "metrics.jsonl")]
+        for name in ("whole", "parts")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
 def test_nothing_is_lost_when_ctrl_c_comes_between_two_steps(tmp_path: Path) -> None:
     with pytest.raises(InterruptedRunError) as caught:
         run(tmp_path, make_task(), Interrupting(2))
-    checkpoint = load_latest_checkpoint(tmp_path)
+    checkpoint = load_latest_checkpoint(tmp_path, pytest.fail)
     assert f"after step {checkpoint.step} of" in caught.value.message
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
     first, again = make_task(), make_task()
-    figures = run_loop(tmp_path, first, CONFIG, SilentProgress(), COMMAND)
+    best = run(tmp_path, first)
     rows = read_rows(tmp_path / "metrics.jsonl")
-    assert run_loop(tmp_path, again, CONFIG, SilentProgress(), COMMAND) == figures
+    assert run(tmp_path, again) == best
     assert read_rows(tmp_path / "metrics.jsonl") == rows
     assert state(again) == state(first)
 
@@ -153,6 +198,16 @@ def test_a_run_can_go_back_to_the_checkpoint_before_the_last(tmp_path: Path) -> 
     assert [row["step"] for row in read_rows(tmp_path / "metrics.jsonl")] == steps
 
 
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(tmp_path: Path) -> None:
+    whole, again, listening = make_task(), make_task(), Listening()
+    run(tmp_path, whole)
+    newest = list_checkpoints(tmp_path)[-1] / "network.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-4])
+    run(tmp_path, again, listening)
+    assert [note for note in listening.notes if "step-000024 is damaged" in note]
+    assert state(again) == state(whole)
+
+
 def test_steps_without_a_finite_loss_change_nothing(tmp_path: Path) -> None:
     single, rested = make_task(interrupt_at=0), make_task(bad_steps=range(1, 1 + MAX_BAD_STEPS))
     with pytest.raises(InterruptedRunError):
@@ -166,14 +221,14 @@ def test_fewer_infinite_losses_than_too_many_are_left_behind(tmp_path: Path) -> 
     task = make_task(bad_steps=range(3, 3 + MAX_BAD_STEPS - 1))
     run(tmp_path, task)
     assert all(math.isfinite(value) for value in state(task))
-    assert load_latest_checkpoint(tmp_path).step == CONFIG.steps
+    assert load_latest_checkpoint(tmp_path, pytest.fail).step == CONFIG.steps
 
 
 def test_too_many_infinite_losses_stop_the_run_and_keep_its_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(DanceLCMError, match="not finite 20 times in a row, at step 22") as caught:
         run(tmp_path, make_task(bad_steps=range(3, 3 + MAX_BAD_STEPS)))
     assert COMMAND in caught.value.hint
-    assert load_latest_checkpoint(tmp_path).step == 20
+    assert load_latest_checkpoint(tmp_path, pytest.fail).step == 20
 
 
 def test_bad_steps_are_counted_over_a_resume(tmp_path: Path) -> None:
@@ -184,24 +239,51 @@ def test_bad_steps_are_counted_over_a_resume(tmp_path: Path) -> None:
         run(tmp_path, make_task(bad_steps))
 
 
+def names(folder: Path) -> list[str]:
+    return [path.name for path in list_checkpoints(folder)]
+
+
 def test_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
-    run(tmp_path, make_task())
-    assert [path.name for path in list_checkpoints(tmp_path)] == ["step-000020", "step-000024"]
+    run(tmp_path, make_task(figures={8: 1.0, 16: 2.0, 24: 3.0}))
+    assert names(tmp_path) == ["step-000020", "step-000024"]
 
 
-def test_the_learning_rate_warms_up_in_equal_parts_and_stays() -> None:
-    config = OptimizerConfig(learning_rate=1.0, warmup_steps=4, decay="constant")
-    rates = [learning_rate(config, step, 100) for step in range(100)]
-    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
-    assert set(rates[3:]) == {1.0}
-    assert learning_rate(replace(config, warmup_steps=0), 0, 100) == 1.0
+def test_the_best_checkpoint_is_kept_and_its_average_returned(tmp_path: Path) -> None:
+    task = make_task(figures={8: 3.0, 16: 1.0, 24: 2.0})
+    assert run(tmp_path / "long", task) == BestCheckpoint(8, {"weight": 3.0})
+    assert names(tmp_path / "long") == ["step-000008", "step-000020", "step-000024"]
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path / "short", short := make_task(interrupt_at=7))
+    assert weights(task.average.network) == weights(short.average.network)
 
 
-def test_the_learning_rate_falls_along_a_cosine_to_one_percent() -> None:
-    config = OptimizerConfig(learning_rate=2.0, warmup_steps=0, decay="cosine")
-    rates = [learning_rate(config, step, 100) for step in range(101)]
-    assert rates[0] == 2.0
-    assert rates[50] == pytest.approx(2.0 * 0.505)
-    assert rates[100] == pytest.approx(2.0 * 0.01)
-    assert rates == sorted(rates, reverse=True)
-    assert learning_rate(config, 150, 100) == rates[100]
+def test_a_resumed_run_remembers_what_was_best(tmp_path: Path) -> None:
+    figures = {8: 3.0, 16: 1.0, 24: 2.0}
+    whole = make_task(figures=figures)
+    run(tmp_path / "whole", whole)
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path / "stopped", make_task(figures=figures, interrupt_at=17))
+    resumed = make_task(figures=figures)
+    assert run(tmp_path / "stopped", resumed).step == 8
+    assert state(resumed) == state(whole)
+
+
+def test_a_best_checkpoint_from_beyond_the_resumed_step_is_found_again(tmp_path: Path) -> None:
+    figures = {8: 1.0, 16: 3.0, 24: 2.0}
+    run(tmp_path, make_task(figures=figures))
+    for folder in list_checkpoints(tmp_path)[1:]:
+        shutil.rmtree(folder)
+    kept = list_checkpoints(tmp_path)[0]
+    assert kept.name == "step-000016"
+    kept.rename(kept.with_name("step-000010"))  # as if the run were sent back before its best
+    state_file = kept.with_name("step-000010") / "state.json"
+    state_file.write_text(state_file.read_text().replace('"step": 16', '"step": 10'))
+    assert run(tmp_path, make_task(figures=figures)) == BestCheckpoint(16, {"weight": 3.0})
+
+
+def test_without_a_finite_figure_the_last_average_is_returned(tmp_path: Path) -> None:
+    task = make_task(figures={8: math.nan, 16: math.nan, 24: math.inf})
+    assert run(tmp_path, task) == BestCheckpoint()
+    latest = load_latest_checkpoint(tmp_path, pytest.fail)
+    assert weights(task.average.network)[:2] == latest.tensors["average"]["weight"][0].tolist()
+    assert names(tmp_path) == ["step-000020", "step-000024"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -13,14 +15,15 @@ import pytest
 import torch
 from PIL import Image
 
+from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.pipeline import load_pipeline, load_vae
 from dancelcm_cli.core.vae import encode_frames
-from dancelcm_cli.data.checkpoints import load_latest_checkpoint
+from dancelcm_cli.data.checkpoints import load_average, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError, InterruptedRunError
-from dancelcm_cli.progress import SilentProgress
+from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
 from dancelcm_cli.training.runs import (
     RunSummary,
     distill_student,
@@ -34,20 +37,15 @@ Start = Callable[..., RunSummary]
 SILENT = SilentProgress()
 
 
-class Interrupting(SilentProgress):
-    """Presses Ctrl-C as soon as the first step is reported; the run stops after the second."""
+class Interrupting(SilentProgress, SilentRunDisplay):
+    """Presses Ctrl-C when the second step is told; the run stops after it."""
 
-    def task(
-        self, description: str, total: int, completed: int = 0
-    ) -> AbstractContextManager[Callable[[int, str], None]]:
-        reported = []
+    def run(self, total: int, completed: int = 0) -> AbstractContextManager[RunDisplay]:
+        return nullcontext(self)
 
-        def advance(count: int, note: str) -> None:
-            if not reported:
-                os.kill(os.getpid(), signal.SIGINT)
-            reported.append(count)
-
-        return nullcontext(advance)
+    def step(self, done: int, losses: Mapping[str, float]) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -87,7 +85,7 @@ def test_a_teacher_run_leaves_model_metrics_and_samples(
     recipe = make_recipe("train.steps=2", "train.validate_every=1")
     summary = train_teacher(shards, tmp_path, teacher, recipe, SILENT, resume=False)
     assert summary.steps == 2
-    assert summary.metrics.keys() == {"validation_loss", "psnr_reference", "psnr_8"}
+    assert summary.metrics.keys() == {"validation_loss", "psnr_reference", "psnr_8", "spread_8"}
     rows = read_rows(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 2]
     assert rows[1]["loss"] > 0 and rows[1]["seconds_per_step"] > 0
@@ -110,7 +108,7 @@ def test_an_autoencoder_alone_gets_an_untrained_network_of_the_recipes_sizes(
     train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
     unet = load_pipeline(tmp_path / "run" / "model").unet
     assert (unet.config.dim, unet.config.context_dim) == (32, 64)
-    assert not unet.config.face_tokens
+    assert unet.config.face_tokens == "none"
 
 
 def test_a_student_is_an_average_with_segments_and_face_tokens_that_leaves_its_teacher_alone(
@@ -119,17 +117,70 @@ def test_a_student_is_an_average_with_segments_and_face_tokens_that_leaves_its_t
     before = contents(teacher)
     recipe = make_recipe("distill.steps=1", "distill.segments=4", "distill.grid_size=40")
     summary = distill_student(shards, tmp_path, teacher, recipe, SILENT, resume=False)
-    assert summary.metrics.keys() == {"psnr_reference", *(f"psnr_{n}" for n in (1, 2, 4, 8))}
+    kinds = (1, 2, 4, 8, "teacher")
+    assert summary.metrics.keys() == {
+        "psnr_reference",
+        *(f"{figure}_{kind}" for figure in ("psnr", "spread") for kind in kinds),
+    }
     student = load_pipeline(tmp_path / "model")
     assert (student.config.num_segments, student.config.grid_size) == (4, 40)
     assert student.unet.face_projector is not None
     assert contents(teacher) == before
-    checkpoint = load_latest_checkpoint(tmp_path)
+    checkpoint = load_latest_checkpoint(tmp_path, pytest.fail)
     assert checkpoint is not None
     for name, weight in student.unet.state_dict().items():
-        assert torch.equal(weight, checkpoint.tensors["average"][name])
-    network = checkpoint.tensors["network"]["conv_out.weight"]
+        assert torch.equal(weight, checkpoint.tensors["average"][f"unet.{name}"])
+    network = checkpoint.tensors["network"]["unet.conv_out.weight"]
     assert not torch.equal(student.unet.conv_out.weight, network)
+
+
+def test_the_model_is_that_of_the_best_validation(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe(
+        "train.steps=3",
+        "train.validate_every=1",
+        "train.checkpoint_every=1",
+        "train.keep_checkpoints=3",
+        "train.ema_decay=0",
+        "train.optimizer.learning_rate=0.1",  # so large that the first steps harm
+    )
+    summary = train_teacher(shards, tmp_path, teacher, recipe, SILENT, resume=False)
+    found = {
+        row["step"]: row["validation_loss"]
+        for row in read_rows(tmp_path / "metrics.jsonl")
+        if "validation_loss" in row
+    }
+    assert len(found) == 3
+    assert summary.model_step == min(found, key=found.__getitem__)
+    assert summary.metrics["validation_loss"] == min(found.values())
+    average = load_average(tmp_path, summary.model_step)
+    for name, weight in load_pipeline(tmp_path / "model").unet.state_dict().items():
+        assert torch.equal(weight, average[f"unet.{name}"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+@pytest.mark.slow
+def test_a_full_disk_ends_a_run_with_the_command_that_continues_it(
+    tmp_path: Path, picture_shards: Path
+) -> None:
+    script = """
+import resource, sys
+from pathlib import Path
+from dancelcm_cli.app import main
+size = max(file.stat().st_size for file in Path(sys.argv[2]).rglob("*.safetensors"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, size - 1))
+sys.argv[1:3] = ["train", "--resume", sys.argv[2], "--device", "cpu", "--steps", "2"]
+main()
+"""
+    recipe = load_recipe("smoke", ["device=cpu", "train.part=autoencoder", "train.steps=1"])
+    train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
+    checkpoints = contents(tmp_path / "checkpoints")
+    command = [sys.executable, "-c", script, "unused", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "is full" in done.stderr and f"dancelcm train --resume {tmp_path}" in done.stderr
+    assert contents(tmp_path / "checkpoints") == checkpoints
 
 
 def test_training_an_autoencoder_makes_its_pictures_better(
