@@ -43,5 +43,5 @@ def test_the_python_example_of_the_readme_names_what_exists() -> None:
 
 
 def test_the_checks_install_as_the_readme_says() -> None:
-    (install,) = set(re.findall(r"pip install \S+ \S+", README))
+    (install,) = set(re.findall(r"pip install -e \S+", README))
     assert install.replace("pip install ", "pip install --quiet ") in (ROOT / ".ci/run").read_text()

@@ -7,7 +7,7 @@ frames = pipe(image, pose, reference_pose, num_inference_steps=4).frames
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from dancelcm_cli.core.noise import frame_noise
 from dancelcm_cli.core.noise_prior import choose_timestep, noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler, follow_windows
-from dancelcm_cli.core.prediction import ClipPredictor, PosesOf
+from dancelcm_cli.core.clip_predictor import ClipPredictor, PosesOf
 from dancelcm_cli.core.sampling import (
     SamplingOptions,
     SamplingStep,
@@ -90,45 +90,54 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             ScheduleConfig(config.num_train_timesteps, config.beta_start, config.beta_end)
         )
 
-    def plan(
-        self,
-        num_inference_steps: int,
-        sampler: Sampler,
-        first: int | None = None,
-        teacher_grid: TeacherGrid = "trailing",
-    ) -> list[SamplingStep]:
-        """Return the steps that `num_inference_steps` network calls take, from `first` if given.
+    def plan(self, options: SamplingOptions) -> list[SamplingStep]:
+        """Return the steps, a network call each, by which noise becomes latents.
 
         Raises:
-            ConfigError: there is no such number of steps, or no such grid from `first` on.
+            ConfigError: this model cannot take that many steps, or start as it is told to.
         """
+        num_steps = options.num_inference_steps
         num_timesteps = self.scheduler.config.num_train_timesteps
-        if not self.config.num_segments:
-            if first is None:
-                return teacher_steps(num_inference_steps, num_timesteps, teacher_grid)
-            if teacher_grid != "trailing":
-                raise ConfigError(
-                    "animate.teacher_grid must be trailing with the consistent noise prior, got"
-                    f" {teacher_grid}.",
-                    hint="UniAnimate's prior is the other: --set animate.noise_prior=legacy.",
-                )
-            return teacher_steps(num_inference_steps, first + 1)
-        return student_steps(
-            num_inference_steps,
-            self.config.num_segments,
-            self.config.grid_size,
-            num_timesteps,
-            sampler,
-            first,
-        )
+        prior = self._prior_timestep(options)
+        first = prior if options.noise_prior == "consistent" else None
+        if isinstance(self.scheduler, PeRFlowScheduler):
+            self.scheduler.set_timesteps(num_steps)
+            starts = self.scheduler.timesteps.tolist()
+            return [SamplingStep(t, s, s) for t, s in zip(starts, [*starts[1:], 0], strict=True)]
+        if self.config.num_segments:
+            return student_steps(
+                num_steps,
+                self.config.num_segments,
+                self.config.grid_size,
+                num_timesteps,
+                options.sampler,
+                first,
+            )
+        if first is None:
+            return teacher_steps(num_steps, num_timesteps, options.teacher_grid)
+        if options.teacher_grid != "trailing":
+            raise ConfigError(
+                "animate.teacher_grid must be trailing with the consistent noise prior, got"
+                f" {options.teacher_grid}.",
+                hint="UniAnimate's prior is the other: --set animate.noise_prior=legacy.",
+            )
+        return teacher_steps(num_steps, first + 1)
 
-    @property
-    def trained_timesteps(self) -> range | list[int]:
-        """The timesteps of a student's grid; all but the first of a teacher."""
+    def _prior_timestep(self, options: SamplingOptions) -> int | None:
+        """Return the timestep to which the prior noises the reference; None without a prior."""
+        if options.noise_prior == "none":
+            return None
+        if isinstance(self.scheduler, PeRFlowScheduler):
+            raise ConfigError(
+                "animate.noise_prior must be none for a PeRFlow student, got"
+                f" {options.noise_prior}.",
+                hint="It starts at pure noise. Type --set animate.noise_prior=none.",
+            )
         num_timesteps = self.scheduler.config.num_train_timesteps
-        if not self.config.num_segments:
-            return range(1, num_timesteps)
-        return solver_grid(self.config.grid_size, num_timesteps).tolist()
+        trained: Sequence[int] = range(1, num_timesteps)
+        if self.config.num_segments:
+            trained = solver_grid(self.config.grid_size, num_timesteps).tolist()
+        return choose_timestep(options.prior_timestep, trained)
 
     def encode(
         self,
@@ -242,6 +251,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         The poses are those of `conditions`; those of a long clip, of `num_frames`, may come from
         `poses` window by window, where `conditions` hold the first window's.
         """
+        steps = self.plan(options)
         reference = conditions.reference_latents.to(self.unet.device)
         pose = conditions.pose
         frames = range(num_frames or pose.shape[2])
@@ -258,28 +268,14 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             drawn = frame_noise(shape, frames, self.config.noise_offset, options.seed, *name)
             return drawn.expand(len(reference), -1, -1, -1, -1).to(reference.device)
 
-        steps = options.num_inference_steps
-        start, first, prior = noise("initial"), None, options.noise_prior
+        start = noise("initial")
         if isinstance(self.scheduler, PeRFlowScheduler):
-            if prior != "none":
-                raise ConfigError(
-                    f"animate.noise_prior must be none for a PeRFlow student, got {prior}.",
-                    hint="It starts at pure noise. Type --set animate.noise_prior=none.",
-                )
-            return follow_windows(self.scheduler, predict, start, steps, on_step)
+            return follow_windows(self.scheduler, predict, start, len(steps), on_step)
         schedule = self.schedule.to(reference.device)
-        if prior != "none":
-            timestep = choose_timestep(options.prior_timestep, self.trained_timesteps)
+        timestep = self._prior_timestep(options)
+        if timestep is not None:
             start = noised_reference(reference, start, timestep, schedule)
-            first = timestep if prior == "consistent" else None
-        return sample(
-            predict,
-            start,
-            self.plan(steps, options.sampler, first, options.teacher_grid),
-            schedule,
-            lambda index: noise("step", index),
-            on_step,
-        )
+        return sample(predict, start, steps, schedule, lambda index: noise("step", index), on_step)
 
 
 def make_scheduler(config: ScheduleConfig) -> DDIMScheduler:

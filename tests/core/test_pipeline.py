@@ -19,7 +19,7 @@ from dancelcm_cli.core.pipeline import (
     load_vae,
     make_scheduler,
 )
-from dancelcm_cli.core.sampling import student_steps, teacher_steps
+from dancelcm_cli.core.sampling import SamplingOptions, student_steps, teacher_steps
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import encode_frames
@@ -109,8 +109,8 @@ def test_a_teacher_walks_by_ddim_and_a_student_as_it_was_trained(
     make_pipeline: MakePipeline,
 ) -> None:
     teacher, student = make_pipeline(num_segments=0), make_pipeline(num_segments=2)
-    assert teacher.plan(4, "edge_renoise") == teacher_steps(4, 1000)
-    assert student.plan(4, "edge_renoise") == student_steps(4, 2, 40, 1000, "edge_renoise")
+    assert teacher.plan(SamplingOptions(4)) == teacher_steps(4, 1000)
+    assert student.plan(SamplingOptions(4)) == student_steps(4, 2, 40, 1000, "edge_renoise")
 
 
 def test_a_teacher_may_walk_upstreams_grid_but_not_from_a_prior(
@@ -174,6 +174,7 @@ def test_a_perflow_student_brings_its_own_sampler(
     pipeline(**pictures, num_inference_steps=4, on_step=done.append)
     assert seen == [999, 749, 499, 249]
     assert done == [0, 1, 2, 3]
+    assert [step.start for step in pipeline.plan(SamplingOptions(4))] == seen
     with pytest.raises(ConfigError, match="from 2"):
         pipeline(**pictures, num_inference_steps=1)
     with pytest.raises(ConfigError, match="must be none for a PeRFlow student"):
