@@ -13,6 +13,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from dancelcm_cli.config.schema import Device
+from dancelcm_cli.core.device import pick_device
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)  # the others wait while the first process validates and saves
@@ -46,7 +47,8 @@ def join_processes(device: Device) -> Processes:
     """Join the processes that a launcher started, each on a GPU of its own where there are GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
-    state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+    on_cpu = pick_device(device).type == "cpu"  # without GPUs, it must be told to use the CPU
+    state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     atexit.register(_leave)
     return Processes(state.process_index, state.num_processes)
 

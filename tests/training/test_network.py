@@ -44,7 +44,7 @@ def gradients(
     network: TrainedNetwork, latents: Tensor, conditions: Conditions
 ) -> dict[str, Tensor]:
     velocity, auxiliary = network(latents, TIMESTEPS, conditions)
-    (velocity.float().square().mean() + auxiliary.float().abs().mean()).backward()
+    (velocity.float().square().mean() + (auxiliary.float() - 1).square().mean()).backward()
     return {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
 
 

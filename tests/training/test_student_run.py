@@ -12,6 +12,7 @@ import torch
 from dancelcm_cli.config.methods import method_settings
 from dancelcm_cli.config.schema import Method, Recipe
 from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.progress import SilentProgress
@@ -67,9 +68,9 @@ def test_the_second_phase_jumps_from_edge_to_end(
     model = distilled(shards, tmp_path / "second", teacher, recipe, first_phase)
     pipeline = load_pipeline(model)
     assert (pipeline.config.num_segments, pipeline.config.grid_size) == (1, 2)
-    (only,) = pipeline.plan(1, "edge_renoise")
+    (only,) = pipeline.plan(SamplingOptions(1))
     assert (only.start, only.landing) == (999, 0)
-    assert [step.start for step in pipeline.plan(2, "edge_renoise")] == [999, 499]
+    assert [step.start for step in pipeline.plan(SamplingOptions(2))] == [999, 499]
     before = load_pipeline(first_phase).unet.conv_in.weight
     assert (pipeline.unet.conv_in.weight - before).abs().max() < 1e-2
 

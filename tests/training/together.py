@@ -53,7 +53,7 @@ def main(jobs: Path) -> None:
     kinds = {"distil": distil, "distil_wholly": distil_wholly, "fit_points": fit_points}
     for job in json.loads(jobs.read_text()):
         try:
-            kinds[job["kind"]](job, join_processes("cpu"))
+            kinds[job["kind"]](job, join_processes("auto"))
         except DanceLCMError as error:
             name = f"error-{os.environ['RANK']}.txt"
             (Path(job["output"]) / name).write_text(error.message)
