@@ -11,11 +11,13 @@ from typing import Annotated
 import typer
 
 from dancelcm_cli import __version__
-from dancelcm_cli.commands import animate, distill, evaluate, preprocess, train
+from dancelcm_cli.commands import animate, danceset, distill, doctor, evaluate, preprocess, train
+from dancelcm_cli.commands.models.group import models
 from dancelcm_cli.console import print_error, print_result
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError, OutOfMemoryError
 
 DEBUG_VARIABLE = "DANCELCM_DEBUG"  # 1: tracebacks and third parties' warnings are shown
+RANK = "RANK"  # of this process among those that torchrun or accelerate started
 OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "failed to allocate")
 
 app = typer.Typer(
@@ -31,6 +33,9 @@ app.command(epilog=preprocess.EXAMPLES)(preprocess.preprocess)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=distill.EXAMPLES)(distill.distill)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=danceset.EXAMPLES)(danceset.danceset)
+app.add_typer(models, name="models")
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,7 +77,9 @@ def main(command: Callable[[], object] = app) -> None:
         known = _as_user_error(error)
         if debugging or known is None:
             raise
-        print_error(known.message, known.hint)
+        told_by_first = isinstance(known, InterruptedRunError) and os.environ.get(RANK, "0") != "0"
+        if not told_by_first:  # all processes of a run stop together
+            print_error(known.message, known.hint)
         sys.exit(known.exit_code)
 
 

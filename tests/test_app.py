@@ -87,6 +87,17 @@ def test_memory_and_interrupts_have_exit_codes_of_their_own(
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_of_many_interrupted_processes_the_first_speaks(
+    rank: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    with pytest.raises(SystemExit) as stop:
+        failing(errors.InterruptedRunError("Stopped."))
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == ("error: Stopped.\n" if rank == "0" else "")
+
+
 def test_pytorchs_own_out_of_memory_error_exits_with_4() -> None:
     import torch
 

@@ -79,10 +79,14 @@ def test_from_videos_to_a_scored_animation_with_a_resume_in_the_middle(
     assert steps == sorted(steps) and steps[-1] == 40
 
     student = tmp_path / "student"
-    dancelcm(
+    distill = [
         "distill", shards, *SMOKE, "--segments", "2", "--teacher", teacher / "model",
         "--output", student,
-    )  # fmt: skip
+    ]  # fmt: skip
+    assert "seconds per step" in dancelcm(*distill, "--dry-run")
+    assert not student.exists()
+    dancelcm(*distill, "--tensorboard")
+    assert list((student / "tensorboard").iterdir())
     video = tmp_path / "result.mp4"
     dancelcm(
         "animate", bundled("samples/reference.png"), bundled("samples/driving.mp4"), *SMOKE,

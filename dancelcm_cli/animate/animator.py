@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from dancelcm_cli.animate.motion import MIN_CONFIDENCE, Keypoints, Motion
-from dancelcm_cli.config.schema import Alignment, Recipe
+from dancelcm_cli.animate.motion import Motion
+from dancelcm_cli.animate.people import Keypoints, PersonFinder
+from dancelcm_cli.animate.posing import Posing, bring_together
+from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.sampling import SamplingOptions, warn_of_few_steps
 from dancelcm_cli.core.vae import Frames
-from dancelcm_cli.data.bundled import bundled
-from dancelcm_cli.data.fitting import fit_frame, fit_keypoints
-from dancelcm_cli.errors import InputError
-from dancelcm_cli.perception.drawing import draw_pose, draw_poses
+from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.perception.face import FaceCropper
-from dancelcm_cli.perception.keypoints import PoseDetector, body_confidence, load_detector
-from dancelcm_cli.perception.retarget import align_keypoints
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,34 @@ class Animator:
     """
 
     def __init__(self, model: Path, recipe: Recipe) -> None:
+        self.finder = PersonFinder(recipe.animate.pose_detector)
+        self._pipeline = load_pipeline(model).to(pick_device(recipe.device))
+        self._take(recipe)
+
+    def with_recipe(self, recipe: Recipe) -> Animator:
+        """Return an animator with the same networks, on the same device, under another recipe.
+
+        Raises:
+            ConfigError: the model cannot take that number of steps, or start as it is told to.
+        """
+        other = copy(self)
+        other._take(recipe)
+        return other
+
+    def _take(self, recipe: Recipe) -> None:
+        config, pipeline = recipe.animate, self._pipeline
         self.recipe = recipe
         self.size = (recipe.preprocess.height, recipe.preprocess.width)
-        self._pipeline = load_pipeline(model).to(pick_device(recipe.device))
-
-    def detect(self, frames: Frames) -> Keypoints:
-        """Return the keypoints `(F, 134, 3)` of frames `(F, H, W, 3)`."""
-        return self._detector.detect(frames)
+        pipeline.plan(
+            SamplingOptions(
+                config.steps,
+                sampler=config.sampler,
+                teacher_grid=config.teacher_grid,
+                noise_prior=config.noise_prior,
+                prior_timestep=config.prior_timestep,
+            )
+        )
+        warn_of_few_steps(config.steps, pipeline.config.num_segments)
 
     def render(
         self,
@@ -62,67 +79,36 @@ class Animator:
         Raises:
             InputError: nobody is seen in `image`.
         """
-        config, fit = self.recipe.animate, self.recipe.preprocess.fit
-        keypoints = self._person_in(image) if reference_keypoints is None else reference_keypoints
-        picture_size = (image.shape[0], image.shape[1])
-        picture = fit_frame(image, *self.size, fit)
-        reference_pose = draw_pose(
-            fit_keypoints(keypoints, picture_size, self.size, fit), *self.size
-        )
-        align = self.recipe.animate.align if reference_keypoints is None else "none"
-        poses = self._poses(motion, keypoints, picture_size, align)
-        face = self._face(image, keypoints)
+        posing = bring_together(image, motion, self.recipe, self.finder, reference_keypoints)
+        return self.render_posing(image, posing, on_step)
+
+    def render_posing(
+        self, image: Frames, posing: Posing, on_step: Callable[[int], None] = lambda index: None
+    ) -> Rendering:
+        """Animate the person in `image` `(H, W, 3)`, which `posing` is about."""
+        config = self.recipe.animate
+        picture = fit_frame(image, *self.size, posing.fit)
+        poses = posing.poses(range(posing.motion.num_frames))
+        face = self._face(image, posing.keypoints)
         output = self._pipeline(
             picture,
             poses,
-            reference_pose,
+            posing.reference_pose,
             face,
+            image,
             num_inference_steps=config.steps,
             guidance_scale=config.guidance_scale,
             sampler=config.sampler,
+            teacher_grid=config.teacher_grid,
+            noise_prior=config.noise_prior,
+            prior_timestep=config.prior_timestep,
             seed=self.recipe.seed,
             on_step=on_step,
         )
         return Rendering(output.frames, poses, face is not None)
-
-    def _poses(
-        self,
-        motion: Motion,
-        reference: Keypoints,
-        picture_size: tuple[int, int],
-        align: Alignment,
-    ) -> Frames:
-        """Return the pose pictures that drive the model, fitted to the reference's figure."""
-        fit = self.recipe.preprocess.fit
-        if motion.keypoints is None:
-            assert motion.pictures is not None
-            return np.stack([fit_frame(frame, *self.size, fit) for frame in motion.pictures])
-        aligned = align_keypoints(
-            motion.keypoints,
-            reference,
-            align,
-            driving_aspect=motion.size[1] / motion.size[0],
-            reference_aspect=picture_size[1] / picture_size[0],
-        )
-        return draw_poses(fit_keypoints(aligned, picture_size, self.size, fit), *self.size)
-
-    def _person_in(self, image: Frames) -> Keypoints:
-        keypoints: Keypoints = self.detect(image[None])[0]
-        if body_confidence(keypoints) < MIN_CONFIDENCE:
-            raise InputError(
-                "The reference picture must show a person from head to foot, but none was found.",
-                hint="Choose a picture of one whole person, well lit and not too small.",
-            )
-        return keypoints
 
     def _face(self, image: Frames, keypoints: Keypoints) -> Frames | None:
         if self._pipeline.unet.face_projector is None:
             return None
         crop = FaceCropper().crop(image, self.recipe.preprocess.face_size, keypoints)
         return None if crop is None else crop.image
-
-    @cached_property
-    def _detector(self) -> PoseDetector:
-        name = self.recipe.animate.pose_detector
-        name = "blazepose" if name in ("auto", "annotation") else name
-        return load_detector(name, bundled(name))

@@ -2,118 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dancelcm_cli.animate.driving import FRAMES_PER_SECOND, Clip, open_clip
+from dancelcm_cli.animate.keypoint_files import SUFFIX, read_keypoints, saved_fps
+from dancelcm_cli.animate.people import Keypoints, PersonFinder
+from dancelcm_cli.animate.timing import ROUNDING, Selection, select_frames
 from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.core.vae import Frames
-from dancelcm_cli.data.images import is_picture, read_image
-from dancelcm_cli.data.video import probe_video, read_frames
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.drawing import is_pose_video
-from dancelcm_cli.perception.keypoints import (
-    annotation_path,
-    body_confidence,
-    read_annotation,
-)
+from dancelcm_cli.perception.keypoints import annotation_path, read_annotation
+from dancelcm_cli.progress import Progress, SilentProgress
 
-Keypoints = NDArray[np.float32]
 Kind = Literal["pose", "person", "keypoints"]
-FRAMES_PER_SECOND = 12.0  # of a folder of pictures, which has no rate of its own
-MIN_CONFIDENCE = 0.3  # mean body score below which nobody is seen, [0, 1]
+SAMPLE = 8  # frames that tell drawn poses from a person
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Poses: keypoints `(F, 134, 3)`, or, of a pose video, its pictures `(F, H, W, 3)`."""
+    """A dance: keypoints `(F, 134, 3)`, or, where poses are drawn in the clip itself, that clip.
+
+    `people` is how many are seen at most; the keypoints are those of the most prominent one.
+    """
 
     kind: Kind
-    keypoints: Keypoints | None
-    pictures: Frames | None
-    fps: float  # of these frames
+    fps: Fraction  # of the dance as it is shown
     size: tuple[int, int]  # height and width of the driving frames, pixels
+    indices: tuple[int, ...]  # of the frames in the clip
+    clip: Clip | None  # None: only keypoints were given
+    keypoints: Keypoints | None = None
+    people: int = 1
 
     @property
     def num_frames(self) -> int:
-        """F, the length of the clip."""
-        poses = self.pictures if self.keypoints is None else self.keypoints
-        return 0 if poses is None else len(poses)
+        """F, the length of the dance."""
+        return len(self.indices)
+
+    @property
+    def seconds(self) -> float:
+        """How long the dance takes."""
+        return float(self.num_frames / self.fps)
+
+    def frames(self, numbers: Sequence[int]) -> Iterator[Frames]:
+        """Yield the driving frames `(H, W, 3)` at `numbers` of the dance; black without a clip."""
+        if self.clip is None:
+            return iter([np.zeros((*self.size, 3), np.uint8)] * len(numbers))
+        return self.clip.frames([self.indices[number] for number in numbers])
 
 
 def read_motion(
-    driving: Path, config: AnimateConfig, detect: Callable[[Frames], Keypoints]
+    driving: Path,
+    config: AnimateConfig,
+    finder: PersonFinder,
+    progress: Progress | None = None,
+    indices: Sequence[int] | None = None,
 ) -> Motion:
-    """Read up to `config.num_frames` frames of motion from a video or a folder of pictures.
+    """Read the motion of a video, a folder of pictures or a file of keypoints.
 
-    Under `--driving auto`, keypoints beside the video (dance.mp4: dance.npz) are taken where there
+    Under `--driving auto`, keypoints beside a video (dance.mp4: dance.npz) are taken where there
     are any; otherwise a look at the frames tells drawn poses from a person.
 
+    Args:
+        driving: The video, the folder or the .npz file.
+        config: What it shows, and which of its frames are taken at which rate.
+        finder: Who looks for the person.
+        progress: Told of the search.
+        indices: Exactly these frames of a clip, whatever `config` says.
+
     Raises:
-        InputError: the file is unreadable, or nobody is seen in it.
+        InputError: the file is unreadable or too long, or nobody is seen in it.
+        ConfigError: the rate does not fit.
     """
-    frames, fps, indices = _read(driving, config)
-    size = (frames.shape[1], frames.shape[2])
-    annotation = annotation_path(driving) if driving.is_file() else None
-    if config.driving == "keypoints" or (config.driving == "auto" and annotation is not None):
-        return Motion("keypoints", _annotated(driving, annotation, size, indices), None, fps, size)
-    if config.driving == "pose" or (config.driving == "auto" and is_pose_video(frames)):
-        return Motion("pose", None, frames, fps, size)
-    keypoints = detect(frames)
-    if body_confidence(keypoints) < MIN_CONFIDENCE:
+    if driving.suffix.lower() == SUFFIX and not driving.is_dir():
+        return _saved_motion(driving, config)
+    clip = open_clip(driving, folder_fps=config.fps or FRAMES_PER_SECOND)
+    if indices is None:
+        selection = select_frames(clip.times, clip.fps, config, str(driving))
+    else:
+        selection = Selection(tuple(indices), clip.fps)
+    annotation = None if clip.pictures else annotation_path(driving)
+    kind = _kind(clip, selection, annotation, config)
+    shown = Motion(kind, selection.fps, clip.size, selection.indices, clip)
+    if kind == "pose":
+        return shown
+    if kind == "keypoints":
+        return replace(shown, keypoints=_annotated(clip, annotation, selection.indices))
+    found = finder.in_clip(clip, selection.indices, progress or SilentProgress())
+    if not found.somebody:
         raise InputError(
             f"{driving} must show a person from head to foot, but none was found.",
             hint="Choose another video, or say --driving pose if it shows drawn poses.",
         )
-    return Motion("person", keypoints, None, fps, size)
+    return replace(shown, keypoints=found.keypoints, people=found.people)
 
 
-def _read(driving: Path, config: AnimateConfig) -> tuple[Frames, float, Sequence[int]]:
-    """Return frames, their rate, and their indices in the source."""
-    pictures = _pictures_in(driving)
-    length = len(pictures) if pictures else probe_video(driving).num_frames
-    indices = range(0, length, config.frame_stride)[: config.num_frames]
-    if pictures:
-        images = [read_image(pictures[index]) for index in indices]
-        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
-        if len(sizes) > 1:
-            raise InputError(
-                f"The pictures in {driving} must be of one size, got {', '.join(sizes)}.",
-                hint="Keep only the frames of one clip in that folder.",
-            )
-        return np.stack(images), FRAMES_PER_SECOND / config.frame_stride, indices
-    frames, info = read_frames(driving, indices)
-    return frames, float(info.fps / config.frame_stride), indices
+def _kind(clip: Clip, selection: Selection, annotation: Path | None, config: AnimateConfig) -> Kind:
+    if config.driving != "auto":
+        return config.driving
+    if annotation is not None:
+        return "keypoints"
+    step = -(-len(selection.indices) // SAMPLE)
+    sample = np.stack(list(clip.frames(selection.indices[::step])))
+    return "pose" if is_pose_video(sample) else "person"
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    pictures = sorted(path for path in folder.iterdir() if path.is_file() and is_picture(path))
-    if not pictures:
+def _saved_motion(path: Path, config: AnimateConfig) -> Motion:
+    if config.driving not in ("auto", "keypoints"):
         raise InputError(
-            f"{folder} must be a video or a folder of pictures, but it holds no picture.",
-            hint="Name a video file, such as dance.mp4.",
+            f"A .npz file must be driven by its keypoints, got --driving {config.driving}.",
+            hint="Leave out --driving, or name the video.",
         )
-    return pictures
+    if not path.exists():
+        raise InputError(
+            f"{path} must hold keypoints, but it does not exist.", hint="Check the spelling."
+        )
+    saved = read_keypoints(path)
+    fps = saved.fps or (Fraction(config.fps).limit_denominator(1001) if config.fps else None)
+    if fps is None:
+        raise InputError(
+            f"{path} must tell its frame rate, but it holds no `fps`.",
+            hint="Type --fps with the rate of the video it was made of, such as --fps 30.",
+        )
+    times = np.arange(len(saved.keypoints)) / float(fps)
+    selection = select_frames(times, fps, config, str(path))
+    keypoints = saved.keypoints[list(selection.indices)]
+    return Motion("keypoints", selection.fps, saved.size, selection.indices, None, keypoints)
 
 
-def _annotated(
-    driving: Path, annotation: Path | None, size: tuple[int, int], indices: Sequence[int]
-) -> Keypoints:
+def _annotated(clip: Clip, annotation: Path | None, indices: Sequence[int]) -> Keypoints:
     if annotation is None:
         raise InputError(
-            f"{driving} must have its keypoints beside it, in a file of the suffix .npz.",
+            f"{clip.path} must have its keypoints beside it, in a file of the suffix .npz.",
             hint="Leave out --driving keypoints to have them detected.",
         )
-    keypoints = read_annotation(annotation, *size)
-    if len(keypoints) <= indices[-1]:
+    keypoints = read_annotation(annotation, *clip.size)
+    if len(keypoints) <= max(indices):
         raise InputError(
-            f"{annotation} must annotate at least {indices[-1] + 1} frames, got {len(keypoints)}.",
+            f"{annotation} must annotate at least {max(indices) + 1} frames, got {len(keypoints)}.",
             hint="Move the file away to have the keypoints detected instead.",
+        )
+    rate = saved_fps(annotation)
+    if rate is not None and not 1 / ROUNDING < rate / clip.fps < ROUNDING:
+        raise InputError(
+            f"{annotation} must be of {float(clip.fps):.4g} frames/s as its video, got {rate:.4g}.",
+            hint="Give the file itself as DRIVING, or move it away.",
         )
     return keypoints[list(indices)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from dancelcm_cli.animate.animator import Animator
+from dancelcm_cli.animate.driving import FRAMES_PER_SECOND, open_clip
 from dancelcm_cli.animate.motion import read_motion
 from dancelcm_cli.core.vae import Frames
 
@@ -17,9 +18,12 @@ def predict_frames(
     """Animate `image` `(H, W, 3)` along `driving` and write `000000.png`, ... into `output`.
 
     The picture is frame `reference_index` of the driving video itself: its pose is known, and there
-    is nothing to align.
+    is nothing to align. Frames are taken by their number, not by their time, as they are scored.
     """
-    motion = read_motion(driving, animator.recipe.animate, animator.detect)
+    config = animator.recipe.animate
+    length = open_clip(driving, FRAMES_PER_SECOND).num_frames
+    indices = range(0, length, config.frame_stride)[: config.num_frames or None]
+    motion = read_motion(driving, config, animator.finder, indices=indices)
     known = None if motion.keypoints is None else motion.keypoints[reference_index]
     rendering = animator.render(image, motion, reference_keypoints=known)
     for index, frame in enumerate(rendering.frames):

@@ -40,9 +40,14 @@ class PreprocessConfig:
     width: int = 128  # pixels
     num_frames: int = 24  # frames per clip; shorter videos are skipped
     frame_stride: int = 1  # take every n-th frame of the video
+    folder_fps: float = 12.0  # frames/s of a folder of pictures, which has no rate of its own
     fit: Fit = "squash"  # how a frame of another aspect ratio is brought to height x width
     pose_detector: Detector = "auto"
-    min_confidence: float = 0.3  # mean body score below which a clip holds no person, [0, 1]
+    cut_threshold: float = 0.06  # jump of the mean picture that is a camera cut, [0, 1]; 1 is off
+    min_motion: float = 0.02  # share of the picture that must move during a clip, [0, 1]
+    min_person_share: float = 0.5  # share of a clip's frames that must show somebody, [0, 1]
+    min_confidence: float = 0.3  # mean body score that a clip must have, [0, 1]
+    max_people: int = 1  # people that a clip may show; 0 is any number
     face_size: int = 128  # side of the face crop, pixels
     motion_threshold: float = 0.2  # frame difference that counts as motion, on [-1, 1] pixels
     shard_megabytes: int = 256  # a shard is closed once it is this large
@@ -205,7 +210,7 @@ class EvaluateConfig:
     fvd_resize: FvdResize = "pil-bicubic"  # how clips are brought to the network's size
     fvd_codec: FvdCodec = "none"  # what both sides go through first
     i3d: str = ""  # a file of I3D's weights; empty: the one that was fetched
-    batch_size: int = 8  # frames, or clips, that a network sees at once
+    batch_size: int = 4  # clips that FVD's network sees at once; 100 MB each
     allow_missing: bool = False  # score what is there of incomplete predictions
     steps: tuple[int, ...] = (4,)  # network calls of the animations, each a row of the table
 

@@ -14,6 +14,7 @@ GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many group
 # Whole numbers are counts, which start at 1, except for these.
 MAY_BE_ZERO = {
     "seed",
+    "preprocess.max_people",
     "animate.num_frames",
     "animate.overlap",
     "animate.prior_timestep",
@@ -24,7 +25,13 @@ MAY_BE_ZERO = {
     "distill.optimizer.warmup_steps",
 }
 # Real numbers start at 0, and these end at 1 ...
-SHARES = {"preprocess.min_confidence", "train.condition_dropout"}
+SHARES = {
+    "preprocess.cut_threshold",
+    "preprocess.min_motion",
+    "preprocess.min_person_share",
+    "preprocess.min_confidence",
+    "train.condition_dropout",
+}
 # ... or before it.
 SHARES_BELOW_ONE = {
     "schedule.beta_start",
@@ -41,6 +48,7 @@ SHARES_BELOW_ONE = {
 # Real numbers that something is divided by or that end a run that does not learn.
 POSITIVE = {
     "schedule.beta_start",
+    "preprocess.folder_fps",
     "distill.huber_constant",
     "train.optimizer.learning_rate",
     "train.optimizer.max_grad_norm",
@@ -57,6 +65,7 @@ def validate_recipe(recipe: Recipe) -> None:
     """
     _check_ranges(recipe, prefix="")
     _check_network(recipe.network)
+    _check_sharding(recipe)
     schedule, distill = recipe.schedule, recipe.distill
     if schedule.beta_start >= schedule.beta_end:
         raise _error("schedule.beta_end", "above schedule.beta_start", schedule.beta_end)
@@ -119,6 +128,20 @@ def _check_network(network: NetworkConfig) -> None:
     if network.image_tokens == "clip" and not network.image_embed_dim:
         needed = 'at least 1 where network.image_tokens is "clip"'
         raise _error("network.image_embed_dim", needed, network.image_embed_dim)
+
+
+def _check_sharding(recipe: Recipe) -> None:
+    """Refuse what divides the memory a second time, and does not know shards."""
+    if recipe.compute.sharding == "none":
+        return
+    without_shards = " where compute.sharding is fsdp"
+    if recipe.compute.average_device == "cpu":
+        raise _error("compute.average_device", f"same{without_shards}", "cpu")
+    if recipe.distill.tuning == "lora":
+        raise _error("distill.tuning", f"full{without_shards}", "lora")
+    for part, config in (("train", recipe.train), ("distill", recipe.distill)):
+        if config.optimizer.name == "adamw8bit":
+            raise _error(f"{part}.optimizer.name", f"adamw{without_shards}", "adamw8bit")
 
 
 def _uneven_segments(segments: int, grid_size: int, num_timesteps: int) -> ConfigError:

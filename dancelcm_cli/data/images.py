@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -54,6 +55,25 @@ def is_picture(path: Path) -> bool:
             return True
     except (UnidentifiedImageError, OSError):
         return False
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the pictures in `folder`, by their content, in the order of their numbers."""
+    return sorted(
+        (
+            path
+            for path in folder.iterdir()
+            if path.is_file() and not path.name.startswith(".") and is_picture(path)
+        ),
+        key=_natural_key,
+    )
+
+
+def _natural_key(path: Path) -> list[tuple[bool, int, str]]:
+    """Return what to sort by so that `frame2` comes before `frame10`, and numbers before text."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
+    # The text stays part of the key: "2" and "02" are equal numbers but different names.
+    return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 def _to_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:

@@ -5,7 +5,8 @@
     shard-00000.safetensors     tensors under "<clip_id>/<field>"; index rows in its metadata
     index.jsonl                 one row a clip
     skipped.jsonl               one row for everything left out, with the reason
-    sources.jsonl               one row a finished video
+    skipped/                    a thumbnail of it, where a frame could be read
+    sources.jsonl               one row a finished video, with the hash of its content
     .pending/                   clips that wait for their shard; gone once the folder is complete
 
 Each clip is on the disk as soon as it is added. Shards are cut from the waiting clips in the order
@@ -18,10 +19,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
 from dancelcm_cli.data.clips import (
@@ -33,7 +36,7 @@ from dancelcm_cli.data.clips import (
     hash_tensors,
     make_clip_id,
 )
-from dancelcm_cli.data.jsonl import Row, append_rows, read_rows, rewrite_rows
+from dancelcm_cli.data.jsonl import append_rows, read_rows, rewrite_rows
 from dancelcm_cli.data.shard_files import (
     FORMAT_VERSION,
     Shard,
@@ -43,6 +46,7 @@ from dancelcm_cli.data.shard_files import (
     save_shard,
     shard_paths,
 )
+from dancelcm_cli.data.skipped import Skipped, save_thumbnail
 from dancelcm_cli.errors import InputError
 
 __all__ = ["FORMAT_VERSION", "Clip", "IndexRow", "ShardReader", "ShardWriter", "make_clip_id"]
@@ -57,8 +61,8 @@ class ShardWriter:
         with ShardWriter(folder, recipe_toml, manifest, shard_bytes) as writer:
             for source in sources - writer.done:
                 writer.add(clip)                                   # as often as needed
-                writer.skip(source, "no_person", "frames 24 to 47")
-                writer.finish(source)
+                writer.skip(source, "no_person", "frames 24 to 47", (2.0, 4.0), frame)
+                writer.finish(source, sha256)
 
     `manifest` must hold everything the clips depend on: a folder made with another one is refused.
     If the block raises, what was added stays on the disk for the next run.
@@ -107,12 +111,17 @@ class ShardWriter:
         return frozenset(self._done)
 
     @property
+    def hashes(self) -> Mapping[str, str | None]:
+        """The content hash of each source that is done; None where none was given."""
+        return MappingProxyType(self._done)
+
+    @property
     def num_clips(self) -> int:
         """How many clips are stored, those of earlier runs included."""
         return len(self._stored)
 
     @property
-    def skipped(self) -> tuple[Row, ...]:
+    def skipped(self) -> tuple[Skipped, ...]:
         """The rows of `skipped.jsonl`: what was left out by this and earlier runs."""
         return tuple(self._skipped)
 
@@ -130,17 +139,39 @@ class ShardWriter:
         if self._pending_bytes >= self.shard_bytes:
             self._cut_shard()
 
-    def skip(self, source: str, reason: str, detail: str = "") -> None:
-        """Record that `source`, or the part of it that `detail` names, was left out."""
-        row = {"source": source, "reason": reason, "detail": detail}
-        if row not in self._skipped:
-            self._skipped.append(row)
-            append_rows(self.folder / "skipped.jsonl", [row])
+    def skip(
+        self,
+        source: str,
+        reason: str,
+        detail: str = "",
+        span: tuple[float, float] | None = None,
+        frame: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Record that `source`, or a part of it, was left out.
 
-    def finish(self, source: str) -> None:
-        """Record that `source` needs no more work."""
-        append_rows(self.folder / "sources.jsonl", [{"source": source}])
-        self._done.add(source)
+        Args:
+            source: The video.
+            reason: Why, in one word.
+            detail: Which part it is, and the figure that decided.
+            span: Start and end of that part in seconds.
+            frame: A frame of it (H, W, 3) uint8 RGB, kept as a thumbnail; needs a span.
+        """
+        start, end = span or (None, None)
+        thumbnail = None
+        if start is not None and frame is not None:
+            thumbnail = f"skipped/{make_clip_id(source, round(1000 * start))}.jpg"
+        row = Skipped(source, reason, detail, start, end, thumbnail)
+        if row in self._skipped:
+            return
+        if thumbnail is not None and frame is not None:
+            save_thumbnail(self.folder / thumbnail, frame)
+        self._skipped[row] = None
+        append_rows(self.folder / "skipped.jsonl", [asdict(row)])
+
+    def finish(self, source: str, sha256: str | None = None) -> None:
+        """Record that `source`, whose content has that hash, needs no more work."""
+        append_rows(self.folder / "sources.jsonl", [_finished_row(source, sha256)])
+        self._done[source] = sha256
 
     def _claim(self, recipe_toml: str, manifest: Mapping[str, object]) -> None:
         """Make the folder ours, or check that it was made with the same settings."""
@@ -171,6 +202,7 @@ class ShardWriter:
         self._pending_folder = self.folder / ".pending"
         self._pending_folder.mkdir(exist_ok=True)
         remove_temporaries(self._pending_folder)
+        remove_temporaries(self.folder / "skipped")
         recorded = read_index(self.folder)
         rows = [row for path in shard_paths(self.folder) for row in Shard(path).rows]
         if rows != recorded:
@@ -184,12 +216,15 @@ class ShardWriter:
                 path.unlink()
             else:
                 self._enqueue(path, row)
-        self._skipped = read_rows(self.folder / "skipped.jsonl")
+        rejected = read_rows(self.folder / "skipped.jsonl")
+        self._skipped = dict.fromkeys(Skipped(**row) for row in rejected)  # an ordered set
         lost = {row.source for row in recorded if row.clip_id not in self._stored}
-        finished = [row["source"] for row in read_rows(self.folder / "sources.jsonl")]
-        self._done = set(finished) - lost
+        finished = read_rows(self.folder / "sources.jsonl")
+        self._done = {
+            row["source"]: row.get("sha256") for row in finished if row["source"] not in lost
+        }
         if lost:
-            kept = [{"source": source} for source in finished if source in self._done]
+            kept = [_finished_row(source, sha256) for source, sha256 in self._done.items()]
             rewrite_rows(self.folder / "sources.jsonl", kept)
 
     def _enqueue(self, path: Path, row: IndexRow) -> None:
@@ -257,6 +292,10 @@ class ShardReader:
         if row.shard not in self._shards:
             self._shards[row.shard] = Shard(self.folder / row.shard)
         return self._shards[row.shard].tensors(row.clip_id)
+
+
+def _finished_row(source: str, sha256: str | None) -> dict[str, str]:
+    return {"source": source} if sha256 is None else {"source": source, "sha256": sha256}
 
 
 def _as_json(value: object) -> object:

@@ -1,28 +1,28 @@
-"""Videos from and to files: decord reads them, the ffmpeg of imageio-ffmpeg writes them."""
+"""Videos from and to files: PyAV reads them, the ffmpeg of imageio-ffmpeg writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from shlex import quote
+from types import MappingProxyType
 
-import decord
 import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from dancelcm_cli.config.schema import Fit
 from dancelcm_cli.data.atomic import atomic_path
+from dancelcm_cli.data.containers import container_of
+from dancelcm_cli.data.decoding import Decoder
 from dancelcm_cli.data.fitting import fit_frame
-from dancelcm_cli.data.images import is_picture
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.native_output import native_output_hidden
 
-CRF = 16  # x264's quality: visually lossless
+FINISH_SECONDS = 600.0  # that ffmpeg may take for what it still holds when the frames are over
+NO_METADATA: Mapping[str, str] = MappingProxyType({})
 # RGB is converted with the same matrix that the tags announce; players guess without them.
 BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,"
@@ -52,7 +52,8 @@ def probe_video(path: Path) -> VideoInfo:
     Raises:
         InputError: There is no video there, or it cannot be decoded.
     """
-    return _describe(path, _open(path))
+    with Decoder(path) as video:
+        return _info(path, video)
 
 
 def iter_frames(path: Path, indices: Sequence[int] | None = None) -> Iterator[NDArray[np.uint8]]:
@@ -61,16 +62,8 @@ def iter_frames(path: Path, indices: Sequence[int] | None = None) -> Iterator[ND
     Raises:
         InputError: As `probe_video`; also when an index is outside, or a frame is damaged.
     """
-    reader = _open(path)
-    wanted = range(len(reader)) if indices is None else indices
-    outside = [index for index in wanted if not 0 <= index < len(reader)]
-    if outside:
-        raise InputError(
-            f"A frame of {path} must be in 0..{len(reader) - 1}, got {outside[0]}.",
-            hint="Ask for fewer frames, or a smaller frame stride.",
-        )
-    for index in wanted:
-        yield _decode(path, reader, index)
+    with Decoder(path) as video:
+        yield from _frames(path, video, indices)
 
 
 def read_frames(
@@ -92,32 +85,55 @@ def read_frames(
     Raises:
         InputError: As `iter_frames`.
     """
-    info = probe_video(path)
-    size = (height or info.height, width or info.width)
-    frames = [fit_frame(frame, *size, fit) for frame in iter_frames(path, indices)]
-    return np.array(frames, np.uint8).reshape(-1, *size, 3), info
+    with Decoder(path) as video:
+        size = (height or video.height, width or video.width)
+        frames = [fit_frame(frame, *size, fit) for frame in _frames(path, video, indices)]
+        return np.array(frames, np.uint8).reshape(-1, *size, 3), _info(path, video)
+
+
+def frame_times(path: Path) -> NDArray[np.float64]:
+    """Return when each frame is shown (F,), in seconds after the first; the rate may vary.
+
+    Raises:
+        InputError: As `probe_video`.
+    """
+    with Decoder(path) as video:
+        return video.times
 
 
 def write_video(
     path: Path,
     frames: Iterable[NDArray[np.uint8]],
     fps: Fraction | float,
-    audio_from: Path | None = None,
+    sound: Path | None = None,
+    crf: int | None = None,
+    metadata: Mapping[str, str] = NO_METADATA,
 ) -> None:
-    """Write (H, W, 3) uint8 RGB frames as H.264 that plays everywhere, or nothing at all.
+    """Write (H, W, 3) uint8 RGB frames as a video that plays everywhere, or nothing at all.
 
     An odd height or width is made even, as the format demands, by repeating the last row or column.
-    The sound of the video `audio_from`, where it has any, plays along from the first frame on.
+
+    Args:
+        path: An .mp4 (H.264) or .webm (VP9).
+        frames: Taken one by one.
+        fps: Frames per second.
+        sound: A file of the same kind whose sound plays along: see `cut_sound`.
+        crf: The codec's quality, from 0 (best) to 51 or 63; None for a visually lossless one.
+        metadata: What the file says of itself, by ffmpeg's names, such as "comment".
 
     Raises:
         InputError: No frames came, their size changed, or the file could not be written.
     """
+    container = container_of(path)
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
         raise InputError(f"{path} must get at least one frame, got none.")
     with atomic_path(path) as temporary:
-        written = _encode(temporary, chain([first], remaining), first.shape, fps, audio_from)
+        options = ["-crf", str(container.crf if crf is None else crf), *container.options]
+        for key, value in metadata.items():
+            options += ["-metadata", f"{key}={value}"]
+        written = _encode(temporary, chain([first], remaining), first.shape, fps, sound, options)
         found = probe_video(temporary).num_frames
         if found != written:
             raise InputError(
@@ -131,26 +147,24 @@ def _encode(
     frames: Iterable[NDArray[np.uint8]],
     shape: tuple[int, ...],
     fps: Fraction | float,
-    audio_from: Path | None,
+    sound: Path | None,
+    options: Sequence[str],
 ) -> int:
     """Pipe `frames` to ffmpeg; return their number."""
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
     margin = ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0))
-    sound = audio_from if audio_from is not None and _has_sound(audio_from) else None
-    options = ["-crf", str(CRF), "-vf", BT709, "-movflags", "+faststart"]
-    if sound is not None:
-        options += ["-af", "apad", "-shortest"]  # silence, not an early end, where it is too short
     writer = imageio_ffmpeg.write_frames(
-        str(path),
+        str(path.absolute()),  # no name of ours can be mistaken for an option or a protocol
         (width, height),
         fps=float(fps),
-        codec="libx264",
+        codec=container_of(path).codec,
         quality=None,  # `-crf` says it
         macro_block_size=1,
         ffmpeg_log_level="error",
-        output_params=options,
+        ffmpeg_timeout=FINISH_SECONDS,
+        output_params=["-vf", BT709, *options],
         audio_path=None if sound is None else str(sound),
-        audio_codec="aac",
+        audio_codec="copy",
     )
     count = 0
     with closing(writer):
@@ -166,60 +180,18 @@ def _encode(
     return count
 
 
-def _has_sound(path: Path) -> bool:
-    probe = imageio_ffmpeg.read_frames(str(path))
-    with closing(probe):
-        return "audio_codec" in next(probe)
+def _info(path: Path, video: Decoder) -> VideoInfo:
+    return VideoInfo(path, len(video), video.fps, video.height, video.width)
 
 
-def _open(path: Path) -> decord.VideoReader:
-    if not path.exists():
+def _frames(
+    path: Path, video: Decoder, indices: Sequence[int] | None
+) -> Iterator[NDArray[np.uint8]]:
+    wanted = range(len(video)) if indices is None else indices
+    outside = [index for index in wanted if not 0 <= index < len(video)]
+    if outside:
         raise InputError(
-            f"{path} must be a video, but it does not exist.", hint="Check the spelling."
+            f"A frame of {path} must be in 0..{len(video) - 1}, got {outside[0]}.",
+            hint="Ask for fewer frames, or a smaller frame stride.",
         )
-    if path.is_dir():
-        raise InputError(f"{path} must be a video, got a folder.", hint="Give one video file.")
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        with native_output_hidden():  # decord prints about a bad file; we say it better
-            return decord.VideoReader(str(path), num_threads=1)
-    except (decord.DECORDError, RuntimeError, AssertionError, UnicodeError) as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: Path) -> InputError:
-    if path.stat().st_size == 0:
-        return InputError(f"{path} must be a video, got an empty file.", hint="Copy it again.")
-    if is_picture(path):
-        return InputError(
-            f"{path} must be a video, but it is a picture.", hint="Give an mp4 with several frames."
-        )
-    return InputError(
-        f"{path} must be a video that can be decoded, but it is damaged or of another format.",
-        hint=f"Convert it: `ffmpeg -i {quote(str(path))} -pix_fmt yuv420p converted.mp4`",
-    )
-
-
-def _describe(path: Path, reader: decord.VideoReader) -> VideoInfo:
-    height, width, _ = _decode(path, reader, 0).shape
-    rate = float(reader.get_avg_fps())
-    if not 0 < rate < 10_000:
-        raise InputError(f"The frame rate of {path} must be above 0 frames/s, got {rate}.")
-    # 1001 is the denominator of the broadcast rates, such as 30000/1001.
-    fps = Fraction(rate).limit_denominator(1001)
-    return VideoInfo(path, len(reader), fps, height, width)
-
-
-def _decode(path: Path, reader: decord.VideoReader, index: int) -> NDArray[np.uint8]:
-    try:
-        frame: NDArray[np.uint8] = reader[index].asnumpy()
-    except (decord.DECORDError, RuntimeError, StopIteration) as error:
-        raise InputError(
-            f"{path} must be a whole video, but frame {index} cannot be decoded.",
-            hint="Copy or convert the video again; a download may have been cut short.",
-        ) from error
-    if frame.shape[2] == 3:
-        return frame
-    # Rows of narrow videos (48 pixels, say) come padded, and decord takes the padding for channels.
-    height, width = frame.shape[:2]
-    return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
+    return map(video.frame, wanted)

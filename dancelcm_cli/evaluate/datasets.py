@@ -84,21 +84,27 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def open_dataset(name: str, data: Path | None) -> Dataset:
+def open_dataset(name: str, data: Path | None, truth: Path | None = None) -> Dataset:
     """Return the test videos of the data set called `name`.
 
     Args:
         name: One of `DATASETS`.
         data: The data set's folder; None looks in `$DANCELCM_DATA/NAME` and `datasets/NAME`, and
             takes the bundled videos for "dance".
+        truth: The folder of the true videos of "folder".
 
     Raises:
         InputError: The name is unknown, or the data set is not there or not complete.
     """
+    if truth is not None and name != "folder":
+        raise InputError(
+            f"The true videos of {name} must be its own, got {truth}.",
+            hint=f"Use `--dataset folder --truth {truth}`, or `--data` for the place of {name}.",
+        )
     if name == "dance":
         return _open_dance(data if data is not None else bundled("samples/dance"))
     if name == "folder":
-        return _open_folder(data)
+        return _open_folder(truth or data)
     if name not in DATASETS:
         raise InputError(
             f"The data set must be one of {', '.join(DATASETS)}, got {name!r}.",

@@ -8,14 +8,13 @@ textbook's where the two differ. All take two uint8 RGB frames (H, W, 3) of one 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-from dancelcm_cli.evaluate.protocol import MetricName
+from dancelcm_cli.config.schema import MetricName
 
 Frame = NDArray[np.uint8]
 
@@ -46,10 +45,15 @@ def psnr(prediction: Frame, truth: Frame) -> float:
 
     It is the "modified PSNR" of the papers: DisCo's first version let 8-bit numbers wrap around.
     """
-    mean_squared_error = float(np.square(_difference(prediction, truth)).mean())
-    if mean_squared_error == 0.0:
-        return PSNR_OF_EQUAL_FRAMES
-    return float(10.0 * np.log10(255.0**2 / mean_squared_error))
+    return _decibels(float(np.square(_difference(prediction, truth)).mean()))
+
+
+def psnr_uint8_overflow(prediction: Frame, truth: Frame) -> float:
+    """Return what DisCo called PSNR before April 2024: differences and squares wrap around at 256.
+
+    It is about 28 to 31 dB whatever is compared.
+    """
+    return _decibels(float(np.square(prediction - truth).mean()))
 
 
 def ssim_disco(prediction: Frame, truth: Frame) -> float:
@@ -80,46 +84,21 @@ def grey(frame: Frame) -> Frame:
     return ((weighted + (1 << (_GREY_BITS - 1))) >> _GREY_BITS).astype(np.uint8)
 
 
+def _decibels(mean_squared_error: float) -> float:
+    if mean_squared_error == 0.0:
+        return PSNR_OF_EQUAL_FRAMES
+    return float(10.0 * np.log10(255.0**2 / mean_squared_error))
+
+
 def _difference(prediction: Frame, truth: Frame) -> NDArray[np.float64]:
     return prediction.astype(np.float64) - truth.astype(np.float64)
 
 
-@dataclass(frozen=True)
-class FrameMetric:
-    """A score of single frames, with what a reader has to know of its numbers."""
-
-    name: MetricName
-    label: str
-    definition: str
-    higher_is_better: bool
-    digits: str  # format specification of a value
-    measure: Callable[[Frame, Frame], float]
-
-    @property
-    def heading(self) -> str:
-        """The label with an arrow that points to better values."""
-        return f"{self.label} {'↑' if self.higher_is_better else '↓'}"
-
-
-FRAME_METRICS = (
-    FrameMetric("l1", "L1", "mean absolute difference (0 to 255) / (H W)", False, ".2E", l1_disco),
-    FrameMetric("psnr", "PSNR", "dB; mean over frames, 100 for equal frames", True, ".2f", psnr),
-    FrameMetric(
-        "ssim", "SSIM", "8-bit grey, uniform 7 x 7 window (DisCo)", True, ".3f", ssim_disco
-    ),
-    FrameMetric("mae", "MAE", "mean absolute difference (0 to 255)", False, ".2f", mae),
-    FrameMetric(
-        "ssim_gaussian",
-        "SSIM Gaussian",
-        "8-bit grey, Gaussian 11 x 11 window (Wang et al.)",
-        True,
-        ".3f",
-        ssim_gaussian,
-    ),
-)
-
-
-def select_metrics(names: tuple[MetricName, ...]) -> tuple[FrameMetric, ...]:
-    """Return the metrics called `names`, in that order."""
-    by_name = {metric.name: metric for metric in FRAME_METRICS}
-    return tuple(by_name[name] for name in names)
+FRAME_MEASURES: dict[MetricName, Callable[[Frame, Frame], float]] = {
+    "l1": l1_disco,
+    "psnr": psnr,
+    "ssim": ssim_disco,
+    "mae": mae,
+    "ssim_gaussian": ssim_gaussian,
+    "psnr_uint8_overflow": psnr_uint8_overflow,
+}

@@ -6,13 +6,14 @@ A stage knows no other stage, so what animates a picture is passed in as a `Gene
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from dancelcm_cli.config.schema import AnimateConfig, Recipe
+from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.data.atomic import TEMPORARY_PREFIX, atomic_folder, write_json_atomic
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.errors import InputError
@@ -36,43 +37,50 @@ class Generate(Protocol):
         ...
 
 
-def animation_settings(recipe: Recipe) -> AnimateConfig:
-    """Return the settings with which an evaluation animates."""
-    return replace(recipe.animate, steps=recipe.evaluate.steps)
+@dataclass(frozen=True)
+class Maker:
+    """A model with all that its predictions depend on: a row of the table."""
+
+    name: str
+    model: Path
+    settings: AnimateConfig
+    seed: int
+    generate: Generate
+
+    @property
+    def folder_name(self) -> str:
+        """The name as that of a folder."""
+        return re.sub(r"[^\w.]+", "-", self.name)
 
 
-def describe_making(model: Path, recipe: Recipe) -> dict[str, object]:
-    """Return all that the predictions of `model` depend on, as it is kept beside them."""
+def describe_making(maker: Maker) -> dict[str, object]:
+    """Return all that the predictions of `maker` depend on, as it is kept beside them."""
     return {
         "format_version": FORMAT_VERSION,
-        "model": folder_sha256(model),
-        "seed": recipe.seed,
-        "animate": asdict(animation_settings(recipe)),
+        "model": folder_sha256(maker.model),
+        "seed": maker.seed,
+        "animate": asdict(maker.settings),
     }
 
 
 def generate_predictions(
-    videos: Sequence[TestVideo],
-    generate: Generate,
-    folder: Path,
-    making: dict[str, object],
-    progress: Progress,
+    videos: Sequence[TestVideo], maker: Maker, folder: Path, progress: Progress
 ) -> None:
     """Fill `folder` with a folder of PNGs for each of `videos`; finished ones are kept.
 
     Raises:
         InputError: The folder holds predictions of another model or other settings.
     """
-    _claim(folder, making)
+    _claim(folder, describe_making(maker))
     videos = narrow_videos(videos, folder)
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         shutil.rmtree(leftover)
     missing = [video for video in videos if not (folder / video.name).is_dir()]
     done = len(videos) - len(missing)
-    with progress.task("Animating test videos", len(videos), done) as advance:
+    with progress.task(f"Animating: {maker.name}", len(videos), done) as advance:
         for video in missing:
             with atomic_folder(folder / video.name) as output:
-                generate(video, output)
+                maker.generate(video, output)
                 _check_complete(video, output)
             advance(1, video.name)
 

@@ -6,6 +6,7 @@ A number means something only together with these choices, so they are saved wit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -13,10 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dancelcm_cli.config.schema import EvaluateConfig
+from dancelcm_cli.config.schema import (
+    EvaluateConfig,
+    FvdCodec,
+    FvdResize,
+    LpipsRange,
+    MetricName,
+)
+from dancelcm_cli.errors import InputError
 
+Frame = NDArray[np.uint8]
 Geometry = Literal["square-crop", "squash"]
-MetricName = Literal["l1", "psnr", "ssim", "mae", "ssim_gaussian"]
 Resize = Literal["pil-bilinear", "pil-bicubic", "pil-lanczos"]
 PredictionView = Literal["auto", "source", "cropped"]
 
@@ -36,6 +44,13 @@ class Protocol:
     shows where the truth is cropped: the whole source frame, the cropped square, or ("auto") the
     cropped square if the prediction is square and the whole source frame if it is not.
 
+    `lpips_range` is the range of the pixels that LPIPS's network gets: it was made for [-1, 1]
+    ("signed"), DisCo gives it [0, 1] ("unit"). FVD takes clips of 16 frames, of which every
+    `fvd_stride`-th frame starts one; the reference frame is always among them. `fvd_resize` brings
+    a clip to I3D's size: Pillow's antialiased kernel as in DisCo, or ("bilinear") without
+    antialiasing as in VideoGPT. With `fvd_codec` "h264" truth and prediction are first compressed
+    clip by clip, as the videos of DisCo's own table were.
+
     A metric's mean is always over all frames of all videos, so that long videos count for more.
     """
 
@@ -46,24 +61,53 @@ class Protocol:
     geometry: Geometry = "square-crop"
     prediction_view: PredictionView = "auto"
     include_reference_frame: bool = True  # DisCo scores the frame that was given, too
-    metrics: tuple[MetricName, ...] = ("l1", "psnr", "ssim", "mae", "ssim_gaussian")
+    metrics: tuple[MetricName, ...] = (
+        "l1", "psnr", "ssim", "lpips", "fvd", "mae", "ssim_gaussian",
+    )  # fmt: skip
+    lpips_range: LpipsRange = "unit"
+    fvd_stride: int = 1  # frames
+    fvd_resize: FvdResize = "pil-bicubic"
+    fvd_codec: FvdCodec = "none"
 
 
 DISCO_256 = Protocol("disco-256")
 TEXTBOOK = Protocol(
-    "textbook", include_reference_frame=False, metrics=("mae", "psnr", "ssim_gaussian")
+    "textbook",
+    include_reference_frame=False,
+    metrics=("mae", "psnr", "ssim_gaussian", "lpips", "fvd"),
+    lpips_range="signed",
 )
 
 
 def make_protocol(config: EvaluateConfig, geometry: Geometry) -> Protocol:
-    """Return the preset that `config` names, at its size; `geometry` is the data set's own."""
+    """Return the preset that `config` names, with its switches; `geometry` is the data set's."""
     preset = TEXTBOOK if config.protocol == TEXTBOOK.name else DISCO_256
     return replace(
         preset,
         height=config.height,
         width=config.width,
         geometry=geometry if config.geometry == "auto" else config.geometry,
+        metrics=config.metrics or preset.metrics,
+        lpips_range=preset.lpips_range if config.lpips_range == "auto" else config.lpips_range,
+        fvd_stride=config.fvd_stride,
+        fvd_resize=config.fvd_resize,
+        fvd_codec=config.fvd_codec,
     )
+
+
+def stack_frames(frames: Sequence[Frame]) -> Frame:
+    """Return `frames` as (F, H, W, 3), as a network gets them.
+
+    Raises:
+        InputError: One is no 8-bit RGB frame, or of another size than the first.
+    """
+    for frame in frames:
+        if frame.dtype != np.uint8 or frame.shape != (*frames[0].shape[:2], 3):
+            raise InputError(
+                f"Frames must be uint8 of one shape (H, W, 3), got {frame.dtype} {frame.shape}.",
+                hint="Convert them to 8-bit RGB pictures of one size.",
+            )
+    return np.stack(frames)
 
 
 class Region(NamedTuple):
@@ -102,9 +146,7 @@ def prediction_region(
     )
 
 
-def resize_region(
-    protocol: Protocol, frame: NDArray[np.uint8], region: Region
-) -> NDArray[np.uint8]:
+def resize_region(protocol: Protocol, frame: Frame, region: Region) -> Frame:
     """Return `region` of `frame` (H, W, 3) at the protocol's size, uint8 RGB."""
     left, top = math.floor(region.left), math.floor(region.top)
     right, bottom = math.ceil(region.right), math.ceil(region.bottom)

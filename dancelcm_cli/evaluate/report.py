@@ -5,23 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.candidates import REFERENCE_ROWS
+from dancelcm_cli.evaluate.metrics import Metric
 from dancelcm_cli.evaluate.results import (
     EvaluationResult,
+    ResultRow,
     result_from_dict,
     result_to_dict,
 )
+from dancelcm_cli.evaluate.self_check import CHECK_COLUMNS, check_table
 
 
 def write_report(result: EvaluationResult, folder: Path) -> None:
     """Write the files of `result` into `folder`; each is whole or not there."""
     write_text_atomic(folder / "per_video.csv", _per_video_csv(result))
-    write_text_atomic(folder / "report.md", _markdown(result))
+    write_text_atomic(folder / "report.md", "\n".join(_markdown(result)) + "\n")
     write_json_atomic(folder / "protocol.json", asdict(result.protocol))
     write_json_atomic(folder / "results.json", result_to_dict(result))
 
@@ -44,7 +48,7 @@ def read_results(path: Path) -> EvaluationResult:
 def _per_video_csv(result: EvaluationResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = result.protocol.metrics
+    names = list(result.rows[0].videos[0].means)
     writer.writerow(["row", "video", "frames", *names, "worst_frame"])
     for row in result.rows:
         for video in row.videos:
@@ -53,33 +57,65 @@ def _per_video_csv(result: EvaluationResult) -> str:
     return text.getvalue()
 
 
-def _markdown(result: EvaluationResult) -> str:
+def _markdown(result: EvaluationResult) -> Iterator[str]:
+    """Yield the lines of report.md."""
     protocol = result.protocol
-    return "\n".join(
-        [
-            f"# Evaluation on {result.dataset} ({result.split})",
-            "",
-            f"{result.num_videos} videos, {result.num_frames} frames of"
-            f" {protocol.height} x {protocol.width} pixels; protocol `{protocol.name}`,"
-            f" geometry {protocol.geometry}.",
-            f"Truth: `{result.root}`. Predictions: `{result.predictions}`.",
-            "",
-            *_table(result.columns, result.table(intervals=True)),
-            "",
-            "Means over all frames, with 95 % bootstrap intervals over videos in brackets.",
-            "",
-            *(f"- **{metric.label}**: {metric.definition}" for metric in result.metrics),
-            "",
-            "## Before comparing these numbers with those of papers",
-            "",
-            *(f"- {note}" for note in result.notes),
-            "",
-            "## Made with",
-            "",
-            *(f"- {name} {version}" for name, version in result.environment.items()),
-            "",
-        ]
+    yield from (
+        f"# Evaluation on {result.dataset} ({result.split})",
+        "",
+        f"{result.num_videos} videos, {result.num_frames} frames of"
+        f" {protocol.height} x {protocol.width} pixels; protocol `{protocol.name}`.",
+        f"Truth: `{result.root}`.",
+        "",
+        *_table(result.columns, _rows(result)),
+        "",
+        "Means over all frames, FVD over all clips, with 95 % bootstrap intervals over videos in"
+        " brackets.",
+        "",
+        *(f"- **{metric.label}**: {metric.definition}" for metric in result.metrics),
     )
+    yield from _section("Where the frames are from", _sources(result))
+    yield from _section("Before comparing these numbers with those of papers", result.notes)
+    switches = asdict(protocol).items()
+    yield from _section("Protocol", (f"{name}: `{_shown(value)}`" for name, value in switches))
+    if result.self_check:
+        yield from ("", "## Self-check", "", *_table(CHECK_COLUMNS, check_table(result.self_check)))
+    weights = (f"weights of {metric}: sha256 `{sha}`" for metric, sha in result.weights.items())
+    versions = (f"{name} {version}" for name, version in result.environment.items())
+    yield from _section("Made with", (*versions, *weights))
+
+
+def _rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each row, the best of several candidates in bold."""
+    winners = [_best_row(result, metric) for metric in result.metrics]
+    for row, (name, *cells) in zip(result.rows, result.table(intervals=True), strict=True):
+        shown = zip(cells, winners, strict=True)
+        yield name, *(f"**{cell}**" if row is winner else cell for cell, winner in shown)
+
+
+def _best_row(result: EvaluationResult, metric: Metric) -> ResultRow | None:
+    """Return the best of the candidates, None where there are none to choose from."""
+    rows = [
+        row
+        for row in result.rows
+        if row.name not in REFERENCE_ROWS and metric.name in row.estimates
+    ]
+    if len(rows) < 2:
+        return None
+    choose = max if metric.higher_is_better else min
+    return choose(rows, key=lambda row: row.estimates[metric.name].value)
+
+
+def _sources(result: EvaluationResult) -> Iterator[str]:
+    return (f"{row.name}: `{row.source}`" for row in result.rows if row.source)
+
+
+def _section(title: str, items: Iterable[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "", *(f"- {item}" for item in items))
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -6,60 +6,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.frame_metrics import FrameMetric, select_metrics
+from dancelcm_cli.evaluate.estimates import ClipFacts, Estimate, estimate_mean
+from dancelcm_cli.evaluate.metrics import Metric, select_metrics
 from dancelcm_cli.evaluate.protocol import Protocol
 from dancelcm_cli.evaluate.scoring import VideoScores
-from dancelcm_cli.seeding import stream_seed
+from dancelcm_cli.evaluate.self_check import Check
 
-SCHEMA_VERSION = 1
-REPEATED_REFERENCE = "repeated reference frame"
-
-_RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over all frames, with the 95 % bootstrap interval over videos (None for one video)."""
-
-    value: float
-    low: float | None
-    high: float | None
+SCHEMA_VERSION = 2
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """The scores of one method on all videos."""
+    """The scores of one candidate on all videos; `source` is where its frames came from, if any."""
 
     name: str
+    source: str
     estimates: dict[str, Estimate]  # by metric name
     videos: tuple[VideoScores, ...]
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The outcome of an evaluation: one row a method, and what a reader has to know of it.
+    """The outcome of an evaluation: one row a candidate, and what a reader has to know of it.
 
-    `coverage` is the share of the frames asked for that was scored; `notes` are sentences that say
-    why the numbers cannot be compared with those of the papers.
+    `coverage` is the share of the frames asked for that was scored; `weights` are the hashes of the
+    networks behind metrics and `skipped` the reasons why metrics were not measured, both by metric;
+    `notes` are sentences that say why the numbers cannot be compared with those of the papers.
     """
 
     dataset: str
     split: str
     root: str
-    predictions: str
     num_videos: int
     num_frames: int
     coverage: float
     protocol: Protocol
     rows: tuple[ResultRow, ...]
+    clips: ClipFacts | None
+    weights: dict[str, str]
+    skipped: dict[str, str]
+    self_check: tuple[Check, ...]
     notes: tuple[str, ...]
     environment: dict[str, str]
 
     @property
-    def metrics(self) -> tuple[FrameMetric, ...]:
+    def metrics(self) -> tuple[Metric, ...]:
         """The metrics in the order of the columns."""
         return select_metrics(self.protocol.metrics)
 
@@ -76,10 +69,18 @@ class EvaluationResult:
         )
 
 
-def make_row(name: str, videos: Sequence[VideoScores]) -> ResultRow:
-    """Return the row of a method from the scores of its videos, each weighted by its frames."""
-    names = videos[0].means
-    return ResultRow(name, {metric: _estimate(videos, metric) for metric in names}, tuple(videos))
+def make_row(
+    name: str, source: str, videos: Sequence[VideoScores], fvd: Estimate | None = None
+) -> ResultRow:
+    """Return the row of a candidate from the scores of its videos, each weighted by its frames."""
+    num_frames = [video.num_frames for video in videos]
+    estimates = {
+        metric: estimate_mean(num_frames, [video.means[metric] for video in videos])
+        for metric in videos[0].means
+    }
+    if fvd is not None:
+        estimates["fvd"] = fvd
+    return ResultRow(name, source, estimates, tuple(videos))
 
 
 def result_to_dict(result: EvaluationResult) -> dict[str, object]:
@@ -103,6 +104,8 @@ def result_from_dict(data: Mapping[str, Any]) -> EvaluationResult:
     protocol = {**fields["protocol"], "metrics": tuple(fields["protocol"]["metrics"])}
     fields["protocol"] = Protocol(**protocol)
     fields["rows"] = tuple(map(_row_from_dict, fields["rows"]))
+    fields["clips"] = ClipFacts(**fields["clips"]) if fields["clips"] else None
+    fields["self_check"] = tuple(Check(**check) for check in fields["self_check"])
     fields["notes"] = tuple(fields["notes"])
     return EvaluationResult(**fields)
 
@@ -110,27 +113,16 @@ def result_from_dict(data: Mapping[str, Any]) -> EvaluationResult:
 def _row_from_dict(data: Mapping[str, Any]) -> ResultRow:
     return ResultRow(
         data["name"],
+        data["source"],
         {name: Estimate(**estimate) for name, estimate in data["estimates"].items()},
         tuple(VideoScores(**video) for video in data["videos"]),
     )
 
 
-def _estimate(videos: Sequence[VideoScores], metric: str) -> Estimate:
-    counts = np.array([video.num_frames for video in videos], dtype=np.float64)
-    totals = counts * [video.means[metric] for video in videos]
-    value = float(totals.sum() / counts.sum())
-    if len(videos) < 2:
-        return Estimate(value, None, None)
-    # The same resamples for every metric and every method, so that rows can be compared.
-    random = np.random.default_rng(stream_seed(0, "evaluate", "bootstrap"))
-    picks = random.integers(len(videos), size=(_RESAMPLES, len(videos)))
-    resampled = totals[picks].sum(axis=1) / counts[picks].sum(axis=1)
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Estimate(value, float(low), float(high))
-
-
-def _cell(metric: FrameMetric, row: ResultRow, interval: bool) -> str:
-    estimate = row.estimates[metric.name]
+def _cell(metric: Metric, row: ResultRow, interval: bool) -> str:
+    estimate = row.estimates.get(metric.name)
+    if estimate is None:
+        return SKIPPED
     text = format(estimate.value, metric.digits)
     if not interval or estimate.low is None or estimate.high is None:
         return text

@@ -1,149 +1,135 @@
-"""From test videos to pairs of frame streams, scores of frames, rows of means and a report."""
+"""From test videos and what candidates show of them to rows of scores and a report."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from dancelcm_cli.config.schema import EvaluateConfig, Recipe
+from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.datasets import Dataset, TestVideo, open_dataset
-from dancelcm_cli.evaluate.generation import (
-    Generate,
-    describe_making,
-    generate_predictions,
-    narrow_videos,
-)
-from dancelcm_cli.evaluate.pairing import Pairing, pair_videos
-from dancelcm_cli.evaluate.protocol import DISCO_256, Protocol, make_protocol
+from dancelcm_cli.evaluate.candidates import repeat_reference, show_predictions
+from dancelcm_cli.evaluate.datasets import Dataset
+from dancelcm_cli.evaluate.generation import Maker, generate_predictions, narrow_videos
+from dancelcm_cli.evaluate.measurement import measure
+from dancelcm_cli.evaluate.networks import open_networks, require_weights
+from dancelcm_cli.evaluate.notes import Scored, comparability_notes
+from dancelcm_cli.evaluate.pairing import coverage, match_videos
+from dancelcm_cli.evaluate.protocol import make_protocol
 from dancelcm_cli.evaluate.report import write_report
-from dancelcm_cli.evaluate.results import (
-    REPEATED_REFERENCE,
-    EvaluationResult,
-    make_row,
-)
-from dancelcm_cli.evaluate.scoring import score_video
-from dancelcm_cli.evaluate.sources import list_sources
+from dancelcm_cli.evaluate.results import EvaluationResult
+from dancelcm_cli.evaluate.self_check import Check
+from dancelcm_cli.evaluate.sources import FrameSource, list_sources
 from dancelcm_cli.progress import Progress
 
-_LONG_VIDEO = 100  # frames; from here on a single one changes little
 _PACKAGES = ("dancelcm", "numpy", "pillow", "scikit-image", "torch")
 
 
 def evaluate_dataset(
-    dataset: str,
-    data: Path | None,
-    predictions: Path | None,
-    model: Path | None,
+    test_set: Dataset,
     output: Path,
     recipe: Recipe,
     progress: Progress,
-    truth: Path | None = None,
-    generate: Generate | None = None,
+    predictions: Sequence[Path] = (),
+    makers: Iterable[Maker] = (),
+    self_check: Sequence[Check] = (),
 ) -> EvaluationResult:
     """Score predictions of a test set, write the report into `output` and return the result.
 
     Args:
-        dataset: One of `datasets.DATASETS`.
-        data: The folder of the test set; None looks in the usual places.
-        predictions: Videos to score, named like the test videos; None makes them in
-            `output`/predictions with `model` and `generate`.
-        model: The folder of the model that makes the predictions.
+        test_set: The true videos.
         output: The folder of the report.
-        recipe: `evaluate`, `animate` and `seed` are used.
+        recipe: `evaluate` and `device` are used.
         progress: Told what is going on.
-        truth: The folder of true videos, for the data set "folder".
-        generate: Predicts one test video.
+        predictions: Folders of videos to score, named like the test videos: a row each.
+        makers: Models whose predictions are made in `output`/predictions: a row each.
+        self_check: Goes into the report.
 
     Raises:
-        InputError: The data set is not there, or the predictions do not fit it.
+        InputError: The predictions do not fit the data set, or there are none.
+        WeightsMissingError: A metric that must be measured has no weights on this machine.
     """
-    if truth is not None and dataset != "folder":
-        raise InputError(
-            f"The true videos of {dataset} must be its own, got {truth}.",
-            hint=f"Use `--dataset folder --truth {truth}`, or `--data` for the place of {dataset}.",
-        )
-    test_set = open_dataset(dataset, truth or data)
-    name = "predictions"
-    if predictions is None:
-        if model is None or generate is None:
-            raise InputError(
-                "There must be something to score, got neither predictions nor a model.",
-                hint="Add `--predictions FOLDER` or `--model FOLDER`.",
-            )
-        name, predictions = f"{model.name}, {recipe.evaluate.steps} steps", output / "predictions"
-        making = describe_making(model, recipe)
-        generate_predictions(test_set.videos, generate, predictions, making, progress)
-    result = _score(test_set, name, predictions, recipe.evaluate, progress)
+    config = recipe.evaluate
+    protocol = make_protocol(config, test_set.geometry)
+    require_weights(protocol, config)
+    folders = _gather(test_set, output, predictions, makers, progress)
+    shown = {name: list_sources(folder) for name, folder in folders.items()}
+    scored = _match(test_set, folders, shown, config.allow_missing)
+    networks = open_networks(protocol, config, scored.videos, pick_device(recipe.device))
+    candidates = [repeat_reference(protocol)]
+    for name, sources in shown.items():
+        candidates.append(show_predictions(name, str(folders[name]), sources, protocol))
+    rows, clips = measure(scored.videos, candidates, protocol, networks, progress)
+    result = EvaluationResult(
+        dataset=test_set.name,
+        split=test_set.split,
+        root=str(test_set.root),
+        num_videos=len(scored.videos),
+        num_frames=sum(video.num_frames for video in rows[0].videos),
+        coverage=scored.coverage,
+        protocol=protocol,
+        rows=rows,
+        clips=clips,
+        weights=networks.weights,
+        skipped=networks.skipped,
+        self_check=tuple(self_check),
+        notes=comparability_notes(test_set, protocol, scored, clips, networks.skipped),
+        environment=_environment(),
+    )
     write_report(result, output)
     return result
 
 
-def _score(
-    test_set: Dataset, name: str, predictions: Path, config: EvaluateConfig, progress: Progress
-) -> EvaluationResult:
-    """Score the videos of the folder `predictions` as the method `name`."""
-    videos = narrow_videos(test_set.videos, predictions)
-    pairing = pair_videos(videos, list_sources(predictions), config.allow_missing)
-    protocol = make_protocol(config, test_set.geometry)
-    comparisons = [
-        score_video(pair.video, pair.prediction, protocol)
-        for pair in progress.track(pairing.pairs, "Scoring videos", len(pairing.pairs))
-    ]
-    return EvaluationResult(
-        dataset=test_set.name,
-        split=test_set.split,
-        root=str(test_set.root),
-        predictions=str(predictions),
-        num_videos=len(comparisons),
-        num_frames=sum(found.prediction.num_frames for found in comparisons),
-        coverage=pairing.coverage,
-        protocol=protocol,
-        rows=(
-            make_row(REPEATED_REFERENCE, [found.repeated_reference for found in comparisons]),
-            make_row(name, [found.prediction for found in comparisons]),
-        ),
-        notes=tuple(_notes(test_set, protocol, pairing)),
-        environment=_environment(),
-    )
-
-
-def _notes(test_set: Dataset, protocol: Protocol, pairing: Pairing) -> Iterator[str]:
-    """Yield a sentence for each reason why the numbers cannot be set beside those of the papers."""
-    yield from test_set.notes
-    if protocol.name != DISCO_256.name:
-        yield f"Protocol {protocol.name}: the papers use DisCo's definitions (disco-256)."
-    if (protocol.height, protocol.width) != (DISCO_256.height, DISCO_256.width):
-        yield (
-            f"Size {protocol.height} x {protocol.width}: the papers compare frames of 256 x 256"
-            " pixels, and every metric depends on the size."
+def _gather(
+    test_set: Dataset,
+    output: Path,
+    predictions: Sequence[Path],
+    makers: Iterable[Maker],
+    progress: Progress,
+) -> dict[str, Path]:
+    """Return the folders of predictions by the names of their rows; fill those of `makers`."""
+    folders: dict[str, Path] = {}
+    for folder in predictions:
+        _add(folders, folder.resolve().name, folder)
+    for maker in makers:
+        _add(folders, maker.name, output / "predictions" / maker.folder_name)
+        generate_predictions(test_set.videos, maker, folders[maker.name], progress)
+    if not folders:
+        raise InputError(
+            "There must be something to score, got neither predictions nor a model.",
+            hint="Add `--predictions FOLDER` or `--model FOLDER`.",
         )
-    if protocol.geometry != test_set.geometry:
-        yield f"Geometry {protocol.geometry}: {test_set.name} is measured with {test_set.geometry}."
-    shortest = min(len(pair.video.scored_indices) for pair in pairing.pairs)
-    if protocol.include_reference_frame and shortest < _LONG_VIDEO:
-        yield (
-            "The reference frame is scored, too, as in the papers: in short videos the 100 dB of"
-            " its exact copy lift the mean. `--set evaluate.protocol=textbook` leaves it out."
+    return folders
+
+
+def _add(folders: dict[str, Path], name: str, folder: Path) -> None:
+    if name in folders:
+        raise InputError(
+            f"Rows must have different names, got {name!r} for {folders[name]} and {folder}.",
+            hint="Rename one of the folders.",
         )
-    if pairing.coverage < 1:
-        yield f"Incomplete: {pairing.coverage:.1%} of the frames are predicted and scored."
-    shortened = sum(not _is_whole(pair.video) for pair in pairing.pairs)
-    if shortened:
-        yield f"Only a part of the frames of {shortened} videos is scored."
-    lossy = sum(not pair.prediction.lossless for pair in pairing.pairs)
-    if lossy:
-        yield f"{lossy} predictions were read from files that may have lost quality (not PNG)."
-    if pairing.unused:
-        yield f"Predictions of no test video were left out: {', '.join(pairing.unused)}."
-    yield "LPIPS and FVD are not measured."
+    folders[name] = folder
 
 
-def _is_whole(video: TestVideo) -> bool:
-    return len(video.scored_indices) == video.truth.num_frames
+def _match(
+    test_set: Dataset,
+    folders: Mapping[str, Path],
+    shown: Mapping[str, Mapping[str, FrameSource]],
+    allow_missing: bool,
+) -> Scored:
+    """Return the frames of the test set that all of `shown` hold, so that rows can be compared."""
+    asked = test_set.videos
+    for folder in folders.values():
+        asked = narrow_videos(asked, folder)
+    matched, unused, lossy = asked, set(), 0
+    for sources in shown.values():
+        matched = match_videos(matched, sources, allow_missing)
+        unused |= sources.keys() - {video.name for video in asked}
+        lossy += sum(not sources[video.name].lossless for video in matched)
+    return Scored(matched, coverage(asked, matched), lossy, tuple(sorted(unused)))
 
 
 def _environment() -> dict[str, str]:

@@ -1,53 +1,55 @@
-"""Scores of one video: two streams of frames in, a row of means out, in constant memory."""
+"""Scores of one video: streams of frames in, a row of means a candidate out, in constant memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dancelcm_cli.config.schema import MetricName
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.batching import in_batches
+from dancelcm_cli.evaluate.candidates import Candidate, true_frames
 from dancelcm_cli.evaluate.datasets import TestVideo
-from dancelcm_cli.evaluate.frame_metrics import Frame, FrameMetric, select_metrics
-from dancelcm_cli.evaluate.protocol import (
-    Protocol,
-    prediction_region,
-    resize_region,
-    truth_region,
-)
-from dancelcm_cli.evaluate.sources import FrameSource
+from dancelcm_cli.evaluate.frame_metrics import FRAME_MEASURES
+from dancelcm_cli.evaluate.metrics import Metric, select_metrics
+from dancelcm_cli.evaluate.perceptual import PerceptualMeter
+from dancelcm_cli.evaluate.protocol import Frame, Protocol
+
+_FRAMES_AT_ONCE = 8  # LPIPS looks at a still once for all of them
 
 
 @dataclass(frozen=True)
 class VideoScores:
-    """The mean of each metric over the scored frames of a video.
+    """The mean of each metric of single frames over the scored frames of a video.
 
-    `worst_frame` is the index, in the true video, of the frame with the worst value of the
-    protocol's first metric.
+    `worst_frame` is the index, in the true video, of the frame with the worst value of the first
+    of these metrics; None where there are none.
     """
 
     name: str
     num_frames: int
     means: dict[str, float]
-    worst_frame: int
+    worst_frame: int | None
 
 
 class ScoreTally:
     """Adds up the scores of a video's frames in `metrics`; only sums are kept, no frames."""
 
-    def __init__(self, metrics: Sequence[FrameMetric]) -> None:
+    def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics
-        self._totals = [0.0] * len(metrics)
+        self._totals: dict[str, float] = {metric.name: 0.0 for metric in metrics}
         self._num_frames = 0
         self._worst: tuple[float, int] | None = None  # badness in the first metric, frame index
 
-    def add(self, index: int, prediction: Frame, truth: Frame) -> None:
-        """Score one pair of frames (H, W, 3) of the same size; `index` names it in reports."""
-        values = [metric.measure(prediction, truth) for metric in self._metrics]
-        self._totals = [total + value for total, value in zip(self._totals, values, strict=True)]
+    def add(self, index: int, values: Mapping[MetricName, float]) -> None:
+        """Count the values of one frame; `index` names it in reports."""
         self._num_frames += 1
-        badness = -values[0] if self._metrics[0].higher_is_better else values[0]
-        if self._worst is None or badness > self._worst[0]:
-            self._worst = (badness, index)
+        for name, value in values.items():
+            self._totals[name] += value
+        for first in self._metrics[:1]:
+            badness = -values[first.name] if first.higher_is_better else values[first.name]
+            if self._worst is None or badness > self._worst[0]:
+                self._worst = (badness, index)
 
     def scores(self, name: str) -> VideoScores:
         """Return the means so far as those of the video `name`.
@@ -55,55 +57,63 @@ class ScoreTally:
         Raises:
             InputError: No frame was scored.
         """
-        if self._worst is None:
+        if not self._num_frames:
             raise InputError(
                 f"{name} must have a frame beside its reference frame to be scored, got none.",
                 hint="Use `--set evaluate.protocol=disco-256`, which scores the reference, too.",
             )
-        means = [total / self._num_frames for total in self._totals]
-        names = [metric.name for metric in self._metrics]
-        return VideoScores(
-            name, self._num_frames, dict(zip(names, means, strict=True)), self._worst[1]
-        )
+        means = {metric: total / self._num_frames for metric, total in self._totals.items()}
+        return VideoScores(name, self._num_frames, means, self._worst[1] if self._worst else None)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What a prediction scores, and what its reference frame, repeated, would have scored."""
+def score_video(
+    video: TestVideo,
+    candidates: Sequence[Candidate],
+    protocol: Protocol,
+    metrics: Sequence[MetricName],
+    perceptual: PerceptualMeter | None = None,
+) -> list[VideoScores]:
+    """Compare what each of `candidates` shows with the scored frames of `video`, in order.
 
-    prediction: VideoScores
-    repeated_reference: VideoScores
-
-
-def score_video(video: TestVideo, prediction: FrameSource, protocol: Protocol) -> Comparison:
-    """Compare the frames of `prediction` with the scored frames of `video`, in order.
+    Args:
+        video: The test video.
+        candidates: What is compared with it.
+        protocol: How.
+        metrics: Those of single frames that are measured.
+        perceptual: Measures "lpips".
 
     Raises:
         InputError: A frame cannot be read, or none is left to score.
     """
-    metrics = select_metrics(protocol.metrics)
-    predicted, repeated = ScoreTally(metrics), ScoreTally(metrics)
-    (reference_frame,) = video.truth.frames([video.reference_index])
-    reference = _true_frame(protocol, reference_frame)
-    indices = video.scored_indices
-    true_frames = video.truth.frames(indices)
-    predicted_frames = prediction.frames(range(len(indices)))
-    for index, true_frame, predicted_frame in zip(
-        indices, true_frames, predicted_frames, strict=True
+    tallies = [ScoreTally(select_metrics(metrics)) for _ in candidates]
+    for batch in in_batches(_scored_frames(video, candidates, protocol), _FRAMES_AT_ONCE):
+        indices, truth, by_candidate = zip(*batch, strict=True)
+        shown = list(zip(*by_candidate, strict=True))
+        distances = perceptual.compare(truth, shown) if perceptual else [[]] * len(candidates)
+        for tally, frames, lpips in zip(tallies, shown, distances, strict=True):
+            for place, index in enumerate(indices):
+                values = _measure(frames[place], truth[place], metrics)
+                if perceptual:
+                    values["lpips"] = lpips[place]
+                tally.add(index, values)
+    return [tally.scores(video.name) for tally in tallies]
+
+
+def _measure(
+    prediction: Frame, truth: Frame, metrics: Sequence[MetricName]
+) -> dict[MetricName, float]:
+    return {
+        name: FRAME_MEASURES[name](prediction, truth) for name in metrics if name in FRAME_MEASURES
+    }
+
+
+def _scored_frames(
+    video: TestVideo, candidates: Sequence[Candidate], protocol: Protocol
+) -> Iterator[tuple[int, Frame, tuple[Frame, ...]]]:
+    """Yield the index, the true frame and what each candidate shows of every frame to be scored."""
+    shown = zip(*(candidate.frames(video) for candidate in candidates), strict=True)
+    for index, truth, frames in zip(
+        video.scored_indices, true_frames(video, protocol), shown, strict=True
     ):
-        if index == video.reference_index and not protocol.include_reference_frame:
-            continue
-        truth = _true_frame(protocol, true_frame)
-        predicted.add(index, _predicted_frame(protocol, predicted_frame, true_frame), truth)
-        repeated.add(index, reference, truth)
-    return Comparison(predicted.scores(video.name), repeated.scores(video.name))
-
-
-def _true_frame(protocol: Protocol, frame: Frame) -> Frame:
-    height, width = frame.shape[:2]
-    return resize_region(protocol, frame, truth_region(protocol, height, width))
-
-
-def _predicted_frame(protocol: Protocol, frame: Frame, true_frame: Frame) -> Frame:
-    region = prediction_region(protocol, *frame.shape[:2], *true_frame.shape[:2])
-    return resize_region(protocol, frame, region)
+        if protocol.include_reference_frame or index != video.reference_index:
+            yield index, truth, frames

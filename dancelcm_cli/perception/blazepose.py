@@ -55,6 +55,10 @@ class BlazePose:
         keypoints[..., :2] /= (width, height)
         return keypoints
 
+    def count_people(self, frame: NDArray[np.uint8]) -> int:
+        """Return how many people are seen in an RGB frame (H, W, 3)."""
+        return self._finder.count(frame)
+
     def _follow(self, frame: Frame, region: Region | None) -> Body | None:
         """Return the body in `region`, or else in the region that the finder proposes."""
         body = self._body.read(frame, region) if region else None

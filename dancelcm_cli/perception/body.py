@@ -16,6 +16,7 @@ from dancelcm_cli.perception.tflite import TfliteNetwork, sigmoid
 
 CELLS = ((8, 2), (16, 2), (32, 6))  # the detector's strides in pixels, and boxes per cell
 MIN_SCORE = 0.5  # of a person, by the detector and by the landmark network
+APART = 0.5  # sizes of the larger of two people that their hips are apart at least
 ROOM = 1.25  # size of a person's region, in those of the circle that a network puts about it
 NUM_POINTS = 33  # body points; two more tell the circle in the next frame
 HEATMAP_REACH = 3  # cells around a point that its heatmap may move it by
@@ -43,21 +44,39 @@ class BodyFinder:
 
         Of several people it is the one whose size times score is largest.
         """
-        whole = Region.of_frame(frame)
-        boxes, logits = self._network.run(frame, whole, low=-1.0)
-        scores = sigmoid(logits[:, 0])
-        # A box is x, y, width, height and four points, of which the first two are the middle of
-        # the hips and a point on the circle about the person.
-        points = boxes[:, 4:8].reshape(-1, 2, 2) / self._network.side + self._anchors[:, None]
-        sizes = np.linalg.norm(points[:, 1] - points[:, 0], axis=-1)
-        weights = np.where(scores > MIN_SCORE, scores, 0)
+        points, sizes, weights = self._candidates(frame)
         if not weights.any():
             return None
         best = int(np.argmax(weights * sizes))
         offsets = np.linalg.norm(points - points[best], axis=-1).max(axis=-1)
         weights = weights * (offsets < 0.3 * sizes[best])  # the boxes of the same person
+        whole = Region.of_frame(frame)
         centre, rim = whole.to_frame(np.average(points, axis=0, weights=weights))
         return Region.about(centre, rim - centre, ROOM)
+
+    def count(self, frame: Frame) -> int:
+        """Return how many people there are in an RGB frame (H, W, 3)."""
+        points, sizes, weights = self._candidates(frame)
+        people = 0
+        while weights.any():
+            best = int(np.argmax(weights * sizes))
+            apart = np.linalg.norm(points[:, 0] - points[best, 0], axis=-1)
+            weights = weights * (apart > APART * sizes[best])
+            people += 1
+        return people
+
+    def _candidates(self, frame: Frame) -> tuple[Array, Array, Array]:
+        """Return of every box its hips and rim (N, 2, 2), size (N,) and score (N,), 0 for nobody.
+
+        Places and sizes are in shares of the frame's square region.
+        """
+        boxes, logits = self._network.run(frame, Region.of_frame(frame), low=-1.0)
+        scores = sigmoid(logits[:, 0])
+        # A box is x, y, width, height and four points, of which the first two are the middle of
+        # the hips and a point on the circle about the person.
+        points = boxes[:, 4:8].reshape(-1, 2, 2) / self._network.side + self._anchors[:, None]
+        sizes = np.linalg.norm(points[:, 1] - points[:, 0], axis=-1)
+        return points, sizes, np.where(scores > MIN_SCORE, scores, 0)
 
 
 class BodyReader:

@@ -48,6 +48,10 @@ class PoseDetector(Protocol):
         """
         ...
 
+    def count_people(self, frame: NDArray[np.uint8]) -> int:
+        """Return how many people are seen in an RGB frame (H, W, 3)."""
+        ...
+
 
 def load_detector(name: str, models: Path) -> PoseDetector:
     """Return the detector called `name`, with its weights read from the folder `models`.
@@ -75,7 +79,7 @@ def annotation_path(video: Path) -> Path | None:
 def read_annotation(path: Path, height: int, width: int) -> NDArray[np.float32]:
     """Return the exact keypoints (F, 134, 3) stored in `path`.
 
-    The file holds `keypoints` (F, 134, 2) in pixels of a video of `height` x `width` pixels, and
+    The file holds them as they are, as `keypoints` (F, 134, 3) without `visible`. Or it holds `keypoints` (F, 134, 2) in pixels of a video of `height` x `width` pixels, and
     `visible` (F, 134) bool. A visible point scores 1, one that is hidden but inside the frame
     `HIDDEN_SCORE`, one outside 0.
 
@@ -84,7 +88,10 @@ def read_annotation(path: Path, height: int, width: int) -> NDArray[np.float32]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            points, visible = arrays["keypoints"], arrays["visible"]
+            points = arrays["keypoints"]
+            if points.shape[1:] == (NUM_KEYPOINTS, 3) and "visible" not in arrays:
+                return np.array(np.nan_to_num(points), np.float32)
+            visible = arrays["visible"]
     except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} must hold the arrays `keypoints` and `visible`, got: {error}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from dancelcm_cli.animate.people import PersonFinder
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
@@ -17,6 +18,14 @@ from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.perception.keypoints import PoseDetector, load_detector
 
 MakeRecipe = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def pose_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is found for these tests, and for nobody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DANCELCM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +55,11 @@ def make_recipe() -> MakeRecipe:
 @pytest.fixture(scope="session")
 def detector() -> PoseDetector:
     return load_detector("blazepose", bundled("blazepose"))
+
+
+@pytest.fixture(scope="session")
+def finder() -> PersonFinder:
+    return PersonFinder("blazepose")
 
 
 @pytest.fixture

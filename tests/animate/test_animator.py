@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,7 @@ from dancelcm_cli.animate.prediction import predict_frames
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.images import read_image
-from dancelcm_cli.errors import InputError
-from dancelcm_cli.perception.drawing import draw_poses
-from dancelcm_cli.perception.keypoints import read_annotation
+from dancelcm_cli.errors import ConfigError
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -25,7 +24,7 @@ def animator(model: Path, make_recipe: MakeRecipe) -> Animator:
 
 @pytest.fixture
 def motion(animator: Animator, dancer: Path) -> Motion:
-    return read_motion(dancer, animator.recipe.animate, animator.detect)
+    return read_motion(dancer, animator.recipe.animate, animator.finder)
 
 
 @pytest.fixture
@@ -54,36 +53,56 @@ def test_the_same_seed_gives_the_same_frames_and_another_gives_others(
     assert not np.array_equal(first, other)
 
 
-def test_poses_of_the_pictures_own_clip_are_not_aligned(
-    animator: Animator, image: Frames, motion: Motion
-) -> None:
-    assert motion.keypoints is not None
-    rendering = animator.render(image, motion, reference_keypoints=motion.keypoints[0])
-    assert np.array_equal(rendering.poses, draw_poses(motion.keypoints, 64, 64))
-
-
-def test_poses_of_another_figure_are_aligned_unless_told_otherwise(
+def test_an_animator_under_another_recipe_is_a_new_one_with_the_same_networks(
     model: Path, make_recipe: MakeRecipe, image: Frames, motion: Motion, animator: Animator
 ) -> None:
-    raw = draw_poses(motion.keypoints, 64, 64)
-    assert not np.array_equal(animator.render(image, motion).poses, raw)
-    unaligned = Animator(model, make_recipe("animate.align=none"))
-    assert np.array_equal(unaligned.render(image, motion).poses, raw)
+    recipe = make_recipe("seed=1", "animate.steps=3", "preprocess.height=96")
+    shared, fresh = animator.with_recipe(recipe), Animator(model, recipe)
+    expected = fresh.render(image, motion)
+    assert np.array_equal(shared.render(image, motion).frames, expected.frames)
+    assert animator.recipe == make_recipe() and animator.size == (64, 64)
 
 
-def test_drawn_poses_are_shown_to_the_model_as_they_are(
-    animator: Animator, image: Frames, dancer: Path
+@pytest.mark.parametrize("steps", [51, 1000])
+def test_more_steps_than_were_trained_are_refused_before_any_work(
+    model: Path, make_recipe: MakeRecipe, animator: Animator, steps: int
 ) -> None:
-    keypoints = read_annotation(dancer.with_suffix(".npz"), 384, 256)[:2]
-    pictures = draw_poses(keypoints, 64, 64)
-    rendering = animator.render(image, Motion("pose", None, pictures, 12.0, (64, 64)))
-    assert np.array_equal(rendering.poses, pictures)
+    recipe = make_recipe(f"animate.steps={steps}")
+    for load in (lambda: Animator(model, recipe), lambda: animator.with_recipe(recipe)):
+        with pytest.raises(ConfigError, match=f"from 1 to 50, got {steps}") as caught:
+            load()
+        assert "--steps" in caught.value.hint
 
 
-def test_a_picture_without_a_person_is_refused(animator: Animator, motion: Motion) -> None:
-    grey = np.full((96, 64, 3), 128, np.uint8)
-    with pytest.raises(InputError, match="reference picture must show a person"):
-        animator.render(grey, motion)
+def test_fewer_steps_than_segments_are_warned_of_once(
+    model: Path,
+    make_recipe: MakeRecipe,
+    image: Frames,
+    motion: Motion,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="dancelcm_cli"):
+        animator = Animator(model, make_recipe("animate.steps=1"))
+        for _ in range(2):
+            animator.render(image, motion)
+    (record,) = caplog.records
+    assert "Fewer steps (1) than the student has segments (2)" in record.getMessage()
+
+
+@pytest.mark.parametrize("prior", ["legacy", "consistent"])
+def test_the_noise_prior_reaches_the_model(
+    model: Path,
+    make_recipe: MakeRecipe,
+    image: Frames,
+    motion: Motion,
+    animator: Animator,
+    prior: str,
+) -> None:
+    settings = (f"animate.noise_prior={prior}", "animate.prior_timestep=759")
+    started = Animator(model, make_recipe(*settings)).render(image, motion).frames
+    assert not np.array_equal(started, animator.render(image, motion).frames)
+    with pytest.raises(ConfigError, match="trained at, got 760"):
+        Animator(model, make_recipe(settings[0], "animate.prior_timestep=760"))
 
 
 def test_predictions_are_the_rendered_frames_without_loss(

@@ -28,7 +28,7 @@ def main(output: Path) -> None:
     animator = Animator(bundled("tiny/student"), recipe)
     image = read_image(bundled("samples/reference.png"))
     driving = bundled("samples/driving.mp4")
-    motion = read_motion(driving, recipe.animate, animator.detect)
+    motion = read_motion(driving, recipe.animate, animator.finder)
     rendering = animator.render(image, motion)
     height, width = animator.size
     truth, _ = read_frames(driving, range(motion.num_frames), height, width)

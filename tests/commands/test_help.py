@@ -14,7 +14,7 @@ def help_of(command: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "danceset"])
 def test_help_ends_with_two_examples_to_type(command: str) -> None:
     lines = [line.strip() for line in help_of(command).splitlines()]
     assert len([line for line in lines if line.startswith(f"$ dancelcm {command} ")]) == 2

@@ -23,6 +23,22 @@ def test_rules_name_settings_that_exist(keys: set[str]) -> None:
     assert keys <= set(setting_keys(Recipe()))
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "compute.average_device=cpu",
+        "distill.tuning=lora",
+        "train.optimizer.name=adamw8bit",
+        "distill.optimizer.name=adamw8bit",
+    ],
+)
+def test_shards_go_with_nothing_else_that_divides_the_memory(override: str) -> None:
+    key, _, value = override.partition("=")
+    load_recipe(None, [override])
+    with pytest.raises(ConfigError, match=f"{key} must be .* fsdp, got {value}"):
+        load_recipe(None, [override, "compute.sharding=fsdp"])
+
+
 def numbers_of(kind: type) -> list[str]:
     def value(key: str) -> object:
         found: object = Recipe()

@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from dancelcm_cli.data.images import read_image
+from dancelcm_cli.data.images import list_pictures, read_image
 from dancelcm_cli.errors import InputError
 
 
@@ -49,6 +50,60 @@ def test_sixteen_bit_grey_keeps_its_brightness(tmp_path: Path) -> None:
     levels = np.array([[0, 0x80FF, 0xFFFF]], np.uint16)
     Image.fromarray(levels).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png")[0, :, 1].tolist() == [0, 0x80, 0xFF]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bit_colours_keep_their_brightness(tmp_path: Path, name: str) -> None:
+    levels = np.array([[[0x80FF, 0xFFFF, 0], [0, 0, 0x40FF]]], np.uint16)
+    cv2.imwrite(str(tmp_path / name), levels[..., ::-1])
+    assert read_image(tmp_path / name).tolist() == [[[0x80, 0xFF, 0], [0, 0, 0x40]]]
+
+
+def test_sixteen_bit_transparency_is_white(tmp_path: Path) -> None:
+    levels = np.zeros((1, 2, 4), np.uint16)
+    levels[0, 0, 3] = 0xFFFF
+    cv2.imwrite(str(tmp_path / "a.png"), levels)
+    assert read_image(tmp_path / "a.png").tolist() == [[[0, 0, 0], [255, 255, 255]]]
+
+
+@pytest.mark.parametrize("orientation", [2, 4, 5, 7])
+def test_a_mirrored_photo_is_mirrored_back(tmp_path: Path, orientation: int) -> None:
+    stored = np.zeros((4, 6, 3), np.uint8)
+    stored[0, 0], stored[0, 5] = 255, 99
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    turned = {
+        2: stored[:, ::-1],
+        4: stored[::-1],
+        5: stored.swapaxes(0, 1),
+        7: stored[::-1, ::-1].swapaxes(0, 1),
+    }
+    assert (read_image(tmp_path / "a.png") == turned[orientation]).all()
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.webp", "a.bmp", "a.tif", "a.gif", "a.ppm"])
+def test_every_common_format_is_read(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (16, 8), (10, 100, 200)).save(tmp_path / name)
+    picture = read_image(tmp_path / name)
+    assert picture.shape == (8, 16, 3)
+    assert np.abs(picture.astype(int) - (10, 100, 200)).max() <= 3
+
+
+def test_pictures_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    names = ["a.png", "frame2.png", "frame10.png", "frame100.JPG"]
+    for name in reversed([*names, ".hidden.png"]):
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    (tmp_path / "notes.png").write_text("no picture")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_pictures(tmp_path)] == names
+
+
+def test_a_hundred_megapixels_are_refused_without_being_decoded(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"at most 89 million pixels") as caught:
+        read_image(tmp_path / "a.png")
+    assert "Scale the picture down" in caught.value.hint
 
 
 def test_a_huge_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from dancelcm_cli.data.video import iter_frames, probe_video, read_frames, write_video
+from dancelcm_cli.data.video import (
+    frame_times,
+    iter_frames,
+    probe_video,
+    read_frames,
+    write_video,
+)
 from dancelcm_cli.errors import InputError
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 120, 90), (0, 0, 0), (255, 255, 255)]
@@ -109,14 +115,45 @@ def test_the_rotation_of_a_phone_is_applied(tmp_path: Path) -> None:
     assert frames[0, :40].mean() < 10
 
 
-def test_sound_comes_along_and_changes_no_frame(tmp_path: Path, video: Path) -> None:
-    sounding, silent = tmp_path / "sounding.mp4", tmp_path / "silent.mp4"
-    sine = ("-f", "lavfi", "-i", "sine=440:duration=0.5")
-    ffmpeg("-i", str(video), *sine, "-c:v", "copy", str(sounding))
-    for source, expected in ((sounding, True), (video, False)):
-        write_video(silent, grey_frames(30), 25, audio_from=source)
-        assert ("Audio: aac" in ffmpeg("-i", str(silent))) == expected
-        assert indices_of(read_frames(silent)[0]) == list(range(30))
+def test_what_the_file_says_of_itself_can_be_read(tmp_path: Path) -> None:
+    said = {"comment": "synthetic: a = b", "description": '{"seed": 3, "who": "Zoë"}'}
+    for name in ("a.mp4", "a.webm"):
+        write_video(tmp_path / name, grey_frames(3), 10, metadata=said)
+        report = ffmpeg("-i", str(tmp_path / name))
+        for value in said.values():
+            assert value in report
+
+
+def test_a_webm_holds_the_same_frames_and_colours(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.webm", grey_frames(30), 25)
+    frames, info = read_frames(tmp_path / "a.webm")
+    assert indices_of(frames) == list(range(30))
+    assert (info.num_frames, info.fps) == (30, 25)
+    assert "vp9" in (report := ffmpeg("-i", str(tmp_path / "a.webm"))) and "bt709" in report
+
+
+def test_another_container_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"an \.mp4 or a \.webm file, got .*a\.mov") as caught:
+        write_video(tmp_path / "a.mov", grey_frames(3), 10)
+    assert "a.mp4" in caught.value.hint
+
+
+def test_frames_are_shown_at_their_times_whatever_the_rate(tmp_path: Path, video: Path) -> None:
+    assert frame_times(video) == pytest.approx(np.arange(40) / 25, abs=1e-3)
+    uneven = tmp_path / "uneven.mp4"
+    dropped = "select='not(between(n,10,19))'"
+    ffmpeg("-i", str(video), "-vf", dropped, "-fps_mode", "vfr", str(uneven))
+    expected = np.array([*range(10), *range(20, 40)]) / 25
+    assert frame_times(uneven) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "content", ["#EXTM3U\nhttp://example.org/a.ts\n", "ffconcat version 1.0\n"]
+)
+def test_a_list_of_other_files_is_no_video(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.mp4").write_text(content)
+    with pytest.raises(InputError, match="a list that names other files"):
+        probe_video(tmp_path / "a.mp4")
 
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path: Path) -> None:

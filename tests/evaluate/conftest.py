@@ -1,4 +1,4 @@
-"""Tiny videos: a blurred blob of noise that moves one pixel a frame."""
+"""Tiny videos: a blurred blob of noise that moves one pixel a frame. And the metrics' weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,39 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from dancelcm_cli.data.downloads import fetch_files
+from dancelcm_cli.data.weight_files import CACHE_VARIABLE, weights_folder
+from dancelcm_cli.errors import DanceLCMError
+
 Frame = NDArray[np.uint8]
 WriteFrames = Callable[[Path, Iterable[Frame]], Path]
 MakeFrames = Callable[..., list[Frame]]
+
+
+METRIC_WEIGHTS = ("i3d", "lpips-vgg")
+
+
+@pytest.fixture(scope="session")
+def published_weights() -> Path:
+    """The folder of the metrics' weights, fetched as a user would."""
+    folder = weights_folder()
+    try:
+        fetch_files(METRIC_WEIGHTS, folder, consent=lambda licence, names: True)
+    except (DanceLCMError, OSError) as error:
+        pytest.skip(f"{error} To run this, be online or type: dancelcm models fetch i3d lpips-vgg")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache; one with the metrics' weights where the test is marked so."""
+    folder = tmp_path / "cache"
+    if request.node.get_closest_marker("weights"):
+        weights = request.getfixturevalue("published_weights")
+        folder.mkdir()
+        (folder / "weights").symlink_to(weights)
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture

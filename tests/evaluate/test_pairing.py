@@ -5,7 +5,7 @@ import pytest
 
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.datasets import TestVideo
-from dancelcm_cli.evaluate.pairing import pair_videos
+from dancelcm_cli.evaluate.pairing import coverage, match_videos
 from dancelcm_cli.evaluate.sources import FrameSource, list_sources
 
 Lengths = Callable[..., dict[str, FrameSource]]
@@ -27,18 +27,18 @@ def videos(sources: dict[str, FrameSource]) -> list[TestVideo]:
 
 
 def test_equal_lengths_pair_by_name(sources: Lengths) -> None:
-    pairing = pair_videos(videos(sources(4, 2)), sources(4, 2, 1))
-    assert [(pair.video.name, pair.prediction.num_frames) for pair in pairing.pairs] == [
-        ("dance0", 4),
-        ("dance1", 2),
+    asked = videos(sources(4, 2))
+    matched = match_videos(asked, sources(4, 2, 1))
+    assert [(video.name, video.scored_indices) for video in matched] == [
+        ("dance0", range(4)),
+        ("dance1", range(2)),
     ]
-    assert pairing.coverage == 1
-    assert pairing.unused == ("dance2",)
+    assert coverage(asked, matched) == 1
 
 
 def test_unequal_lengths_fail_with_a_table_that_names_the_videos(sources: Lengths) -> None:
     with pytest.raises(InputError) as caught:
-        pair_videos(videos(sources(4, 2, 3)), sources(4, 1))
+        match_videos(videos(sources(4, 2, 3)), sources(4, 1))
     assert "2 of 3 differ" in caught.value.message
     rows = [line.split() for line in caught.value.message.splitlines()[2:]]
     assert rows == [["dance1", "2", "1"], ["dance2", "3", "missing"]]
@@ -46,9 +46,10 @@ def test_unequal_lengths_fail_with_a_table_that_names_the_videos(sources: Length
 
 
 def test_allowed_gaps_are_counted(sources: Lengths) -> None:
-    pairing = pair_videos(videos(sources(4, 2, 3)), sources(3, 9), allow_missing=True)
-    assert [pair.video.scored_indices for pair in pairing.pairs] == [range(3), range(2)]
-    assert pairing.coverage == pytest.approx(5 / 9)
+    asked = videos(sources(4, 2, 3))
+    matched = match_videos(asked, sources(3, 9), allow_missing=True)
+    assert [video.scored_indices for video in matched] == [range(3), range(2)]
+    assert coverage(asked, matched) == pytest.approx(5 / 9)
 
 
 def test_predictions_of_other_videos_are_refused_even_if_gaps_are_allowed(
@@ -56,4 +57,4 @@ def test_predictions_of_other_videos_are_refused_even_if_gaps_are_allowed(
 ) -> None:
     strangers = {f"x{name}": source for name, source in sources(4).items()}
     with pytest.raises(InputError, match=r"named like the true videos \(dance0"):
-        pair_videos(videos(sources(4)), strangers, allow_missing=True)
+        match_videos(videos(sources(4)), strangers, allow_missing=True)

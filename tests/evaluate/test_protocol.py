@@ -77,3 +77,22 @@ def test_a_recipe_chooses_preset_size_and_geometry() -> None:
     assert make_protocol(EvaluateConfig(protocol="textbook"), "square-crop") == TEXTBOOK
     chosen = make_protocol(EvaluateConfig(height=64, width=32, geometry="square-crop"), "squash")
     assert (chosen.height, chosen.width, chosen.geometry) == (64, 32, "square-crop")
+
+
+def test_a_recipe_chooses_metrics_and_the_switches_of_lpips_and_fvd() -> None:
+    config = EvaluateConfig(
+        metrics=("fvd", "l1"),
+        lpips_range="signed",
+        fvd_stride=16,
+        fvd_resize="bilinear",
+        fvd_codec="h264",
+    )
+    assert make_protocol(config, "square-crop") == replace(
+        DISCO_256,
+        metrics=("fvd", "l1"),
+        lpips_range="signed",
+        fvd_stride=16,
+        fvd_resize="bilinear",
+        fvd_codec="h264",
+    )
+    assert (DISCO_256.lpips_range, TEXTBOOK.lpips_range) == ("unit", "signed")

@@ -1,20 +1,25 @@
 import csv
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from dancelcm_cli.config.schema import AnimateConfig, EvaluateConfig, Recipe
 from dancelcm_cli.data.video import write_video
-from dancelcm_cli.errors import DanceLCMError, InputError
-from dancelcm_cli.evaluate.datasets import TestVideo
+from dancelcm_cli.errors import DanceLCMError, InputError, WeightsMissingError
+from dancelcm_cli.evaluate import feature_cache
+from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE
+from dancelcm_cli.evaluate.datasets import TestVideo, open_dataset
+from dancelcm_cli.evaluate.generation import Generate, Maker
 from dancelcm_cli.evaluate.report import read_results
-from dancelcm_cli.evaluate.results import REPEATED_REFERENCE, EvaluationResult
+from dancelcm_cli.evaluate.results import EvaluationResult
 from dancelcm_cli.evaluate.runner import evaluate_dataset
+from dancelcm_cli.evaluate.self_check import Check
 from dancelcm_cli.progress import SilentProgress
 
 RECIPE = Recipe(evaluate=EvaluateConfig(height=16, width=16), animate=AnimateConfig(num_frames=3))
@@ -34,10 +39,11 @@ def model(tmp_path: Path) -> Path:
 
 
 def score(
-    truth: Path, predictions: Path, output: Path, recipe: Recipe = RECIPE
+    truth: Path, predictions: Path | list[Path], output: Path, recipe: Recipe = RECIPE
 ) -> EvaluationResult:
+    folders = [predictions] if isinstance(predictions, Path) else predictions
     return evaluate_dataset(
-        "folder", None, predictions, None, output, recipe, SilentProgress(), truth=truth
+        open_dataset("folder", truth), output, recipe, SilentProgress(), folders
     )
 
 
@@ -58,10 +64,25 @@ class Darkener:
 
 
 def animate(
-    truth: Path, model: Path, output: Path, generate: Darkener, recipe: Recipe = RECIPE
+    truth: Path,
+    model: Path,
+    output: Path,
+    generate: Generate,
+    recipe: Recipe = RECIPE,
+    steps: tuple[int, ...] = (4,),
 ) -> EvaluationResult:
+    makers = (
+        Maker(
+            f"student, {count} steps",
+            model,
+            replace(recipe.animate, steps=count),
+            recipe.seed,
+            generate,
+        )
+        for count in steps
+    )
     return evaluate_dataset(
-        "folder", None, None, model, output, recipe, SilentProgress(), truth, generate
+        open_dataset("folder", truth), output, recipe, SilentProgress(), makers=makers
     )
 
 
@@ -97,7 +118,7 @@ def test_results_of_another_version_and_damaged_ones_are_refused(
     path = tmp_path / "report" / "results.json"
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "schema_version": 99}))
-    with pytest.raises(InputError, match="must be 1, got 99"):
+    with pytest.raises(InputError, match="must be 2, got 99"):
         read_results(path)
     path.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
@@ -119,10 +140,23 @@ def test_every_video_of_every_row_has_a_line_in_the_csv(truth: Path, tmp_path: P
 def test_the_report_shows_the_table_and_every_note(truth: Path, tmp_path: Path) -> None:
     result = score(truth, truth, tmp_path / "report")
     report = (tmp_path / "report" / "report.md").read_text()
-    assert "| predictions | 0.00E+00 [0.00E+00, 0.00E+00] | 100.00 [100.00, 100.00] |" in report
+    assert "| truth | 0.00E+00 [0.00E+00, 0.00E+00] | 100.00 [100.00, 100.00] |" in report
     assert all(note in report for note in result.notes)
     assert result.columns[:3] == ("", "L1 ↓", "PSNR ↑")
-    assert result.table()[1][:4] == ("predictions", "0.00E+00", "100.00", "1.000")
+    assert result.table()[1][:6] == (
+        "truth", "0.00E+00", "100.00", "1.000", "skipped", "skipped",
+    )  # fmt: skip
+
+
+def test_the_best_of_several_candidates_is_in_bold(truth: Path, tmp_path: Path) -> None:
+    worse = truth.rename(tmp_path / "worse")
+    shutil.copytree(worse, truth)
+    for picture in worse.rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+    score(truth, [worse, truth], tmp_path / "report")
+    rows = (tmp_path / "report" / "report.md").read_text().splitlines()
+    bold = {row.split("|")[1].strip(): row.count("**") // 2 for row in rows if row.count("|") > 7}
+    assert (bold["truth"], bold["worse"], bold[REPEATED_REFERENCE]) == (5, 0, 0)
 
 
 def test_the_notes_tell_what_keeps_numbers_from_being_compared(
@@ -139,8 +173,9 @@ def test_the_notes_tell_what_keeps_numbers_from_being_compared(
         "Geometry squash",
         "44.4%",
         "reference frame",
-        "not PNG",
-        "LPIPS and FVD",
+        "no PNG",
+        "LPIPS is skipped.",
+        "dancelcm models fetch i3d",
     ):
         assert reason in notes
 
@@ -153,14 +188,14 @@ def test_a_model_predicts_the_frames_that_the_recipe_asks_for(
     assert result.rows[1].name == "student, 4 steps"
     assert result.num_frames == 4
     assert any("Only a part" in note for note in result.notes)
-    assert len(list((tmp_path / "report/predictions/dance0").iterdir())) == 2
+    assert len(list((tmp_path / "report/predictions/student-4-steps/dance0").iterdir())) == 2
 
 
 def test_kept_predictions_score_the_same_when_they_are_given(
     truth: Path, model: Path, tmp_path: Path
 ) -> None:
     made = animate(truth, model, tmp_path / "first", Darkener())
-    again = score(truth, tmp_path / "first" / "predictions", tmp_path / "second")
+    again = score(truth, tmp_path / "first/predictions/student-4-steps", tmp_path / "second")
     assert again.rows[1].videos == made.rows[1].videos
 
 
@@ -173,7 +208,7 @@ def test_an_interrupted_run_is_resumed_and_ends_like_an_uninterrupted_one(
     resumed = animate(truth, model, tmp_path / "report", second)
     assert second.made == ["dance1"]
     whole = animate(truth, model, tmp_path / "other", Darkener())
-    assert resumed.rows == whole.rows
+    assert [row.videos for row in resumed.rows] == [row.videos for row in whole.rows]
 
 
 def test_predictions_of_another_model_or_seed_are_not_taken_for_ones_own(
@@ -194,14 +229,104 @@ def test_a_prediction_with_too_few_frames_is_refused_and_not_kept(
         Image.new("RGB", (8, 8)).save(output / "0.png")
 
     with pytest.raises(InputError, match="dance0 must have 3 frames, got 1"):
-        evaluate_dataset(
-            "folder", None, None, model, tmp_path, RECIPE, SilentProgress(), truth, too_short
-        )
-    assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["made_with.json"]
+        animate(truth, model, tmp_path, too_short)
+    kept = tmp_path / "predictions" / "student-4-steps"
+    assert [path.name for path in kept.iterdir()] == ["made_with.json"]
 
 
-def test_something_to_score_and_the_right_truth_must_be_given(truth: Path, tmp_path: Path) -> None:
+def test_something_to_score_must_be_given_once(truth: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither predictions nor a model"):
-        evaluate_dataset("folder", truth, None, None, tmp_path, RECIPE, SilentProgress())
-    with pytest.raises(InputError, match="must be its own"):
-        evaluate_dataset("ubc", None, truth, None, tmp_path, RECIPE, SilentProgress(), truth)
+        score(truth, [], tmp_path)
+    with pytest.raises(InputError, match="different names, got 'truth'"):
+        score(truth, [truth, truth], tmp_path)
+
+
+def test_each_number_of_steps_makes_a_row(truth: Path, model: Path, tmp_path: Path) -> None:
+    generate = Darkener()
+    result = animate(truth, model, tmp_path / "report", generate, steps=(1, 2))
+    assert [row.name for row in result.rows] == [
+        REPEATED_REFERENCE,
+        "student, 1 steps",
+        "student, 2 steps",
+    ]
+    assert values(result, 1) == values(result, 2)  # our stand-in knows no steps
+    assert generate.made == ["dance0", "dance1"] * 2
+
+
+def test_rows_are_compared_on_the_frames_that_all_of_them_have(
+    truth: Path, tmp_path: Path, write_videos: Callable[..., Path]
+) -> None:
+    short = write_videos(tmp_path / "short", (3, 4))
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, allow_missing=True))
+    both = score(truth, [truth, short], tmp_path / "both", recipe)
+    alone = score(truth, short, tmp_path / "alone", recipe)
+    assert both.rows[1].videos == both.rows[2].videos == alone.rows[1].videos
+    assert both.coverage == alone.coverage == pytest.approx(7 / 9)
+
+
+def test_what_must_be_measured_is_missed_before_anything_is_made(
+    truth: Path, model: Path, tmp_path: Path
+) -> None:
+    generate = Darkener()
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, strict=True))
+    with pytest.raises(WeightsMissingError, match="LPIPS"):
+        animate(truth, model, tmp_path / "report", generate, recipe)
+    assert generate.made == []
+
+
+def test_a_self_check_is_kept_in_the_report(truth: Path, tmp_path: Path) -> None:
+    check = Check("PSNR of two ramps", 11.5, 0.1, 11.52)
+    result = evaluate_dataset(
+        open_dataset("folder", truth),
+        tmp_path / "report",
+        RECIPE,
+        SilentProgress(),
+        [truth],
+        self_check=[check],
+    )
+    assert read_results(tmp_path / "report" / "results.json") == result
+    report = (tmp_path / "report" / "report.md").read_text()
+    assert "| PSNR of two ramps | 11.5 | 1e-01 | 11.52 | ok |" in report
+
+
+@pytest.fixture
+def long_truth(tmp_path: Path, write_videos: Callable[..., Path]) -> Path:
+    return write_videos(tmp_path / "long", (16, 16), height=64, width=64)
+
+
+@pytest.fixture
+def blurred_twice(
+    long_truth: Path, tmp_path: Path, write_frames: Callable[..., Path]
+) -> list[Path]:
+    """The truth, blurred a little and a lot."""
+
+    def blurred(video: Path, radius: float) -> Iterator[np.ndarray]:
+        for picture in sorted(video.iterdir()):
+            yield np.asarray(Image.open(picture).filter(ImageFilter.GaussianBlur(radius)))
+
+    for radius in (1, 3):
+        for video in long_truth.iterdir():
+            write_frames(tmp_path / f"blur{radius}" / video.name, blurred(video, radius))
+    return [tmp_path / "blur1", tmp_path / "blur3"]
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_every_metric_is_perfect_for_the_truth_and_orders_a_ladder_of_blur(
+    long_truth: Path, blurred_twice: list[Path], tmp_path: Path
+) -> None:
+    config = EvaluateConfig(height=64, width=64, strict=True, batch_size=2)
+    recipe = Recipe(evaluate=config)
+    result = score(long_truth, [long_truth, *blurred_twice], tmp_path / "report", recipe)
+    perfect = {"l1": 0, "psnr": 100, "ssim": 1, "lpips": 0, "fvd": 0, "mae": 0, "ssim_gaussian": 1}
+    assert values(result, 1) == pytest.approx(perfect, abs=1e-3)
+    for metric in result.metrics:
+        ladder = [values(result, row)[metric.name] for row in (1, 2, 3)]
+        assert ladder == sorted(ladder, reverse=metric.higher_is_better)
+        assert len(set(ladder)) == 3
+    assert result.clips is not None and result.clips.num_clips == 2
+    assert result.clips.split_half_floor is not None and result.clips.split_half_floor > 0
+    assert set(result.weights) == {"lpips", "fvd"} and result.skipped == {}
+    assert read_results(tmp_path / "report" / "results.json") == result
+    assert any("FVD of 2 clips; one half" in note for note in result.notes)
+    assert len(list(feature_cache.features_folder().iterdir())) == 2

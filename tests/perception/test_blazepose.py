@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dancelcm_cli.data.bundled import bundled
+from dancelcm_cli.data.video import iter_frames
 from dancelcm_cli.errors import WeightsMissingError
 from dancelcm_cli.perception.keypoints import (
     BODY,
@@ -54,6 +55,15 @@ def test_left_and_right_are_the_dancers(detected: Keypoints, dancer: Keypoints) 
     mirrored = detected.copy()
     mirrored[:, BODY] = detected[:, swapped]
     assert errors(detected, dancer)[:, BODY].mean() < errors(mirrored, dancer)[:, BODY].mean() / 3
+
+
+def test_people_are_counted(detector: PoseDetector, dancer_frames: Frames) -> None:
+    real = next(iter_frames(bundled("samples/person.mp4"), [0]))
+    alone, nobody = dancer_frames[0], np.full((96, 64, 3), 127, np.uint8)
+    pair = np.concatenate([real, alone], axis=1)
+    crowd = np.concatenate([alone, real, dancer_frames[3]], axis=1)
+    pictures = (nobody, alone, real, pair, crowd)
+    assert [detector.count_people(picture) for picture in pictures] == [0, 1, 1, 2, 3]
 
 
 def test_scores_say_that_the_dancer_is_seen(detected: Keypoints) -> None:

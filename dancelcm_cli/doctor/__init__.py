@@ -1,0 +1,1 @@
+"""Whether this machine can animate, and what to type where it cannot."""

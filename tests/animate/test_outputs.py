@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dancelcm_cli.animate.outputs import (
+    Format,
+    plan_outputs,
+    require_writable,
+    write_animation,
+    writing,
+)
+from dancelcm_cli.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("output", "format", "expected"),
+    [
+        ("me.mp4", None, ("mp4", "me.mp4", "me.json", "me-compare.mp4", "me-align.png")),
+        ("me.WEBM", None, ("webm", "me.WEBM", "me.json", "me-compare.WEBM", "me-align.png")),
+        ("me.gif", "gif", ("gif", "me.gif", "me.json", "me-compare.gif", "me-align.png")),
+        ("me", "mp4", ("mp4", "me.mp4", "me.json", "me-compare.mp4", "me-align.png")),
+        ("v1.2", "gif", ("gif", "v1.2.gif", "v1.2.json", "v1.2-compare.gif", "v1.2-align.png")),
+        ("v1.2", "png", ("png", "v1.2", "v1.2.json", "v1.2-compare", "v1.2-align.png")),
+    ],
+)
+def test_everything_that_belongs_together_has_one_name(
+    tmp_path: Path, output: str, format: Format | None, expected: tuple[str, ...]
+) -> None:
+    outputs = plan_outputs(tmp_path / output, format)
+    chosen, *names = expected
+    assert outputs.format == chosen
+    paths = (outputs.animation, outputs.record, outputs.comparison, outputs.alignment)
+    assert paths == tuple(tmp_path / name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("output", "format", "typed"),
+    [
+        ("me", None, "--output me.mp4"),
+        ("me.mov", None, "--output me.mp4"),
+        ("me.mp4", "webm", "--output me.webm"),
+        ("me.mp4", "png", "--format png --output me"),
+        ("me.png", None, "--format png --output me"),
+        ("me.png", "png", "--format png --output me"),
+        ("me.png", "gif", "--output me.gif"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_refused_with_one_that_does(
+    output: str, format: Format | None, typed: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        plan_outputs(Path(output), format)
+    assert caught.value.hint == f"Type {typed}"
+
+
+def test_what_is_there_is_only_replaced_by_its_like(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    frames, papers = tmp_path / "frames", tmp_path / "papers"
+    for folder, name in ((frames, "000000.png"), (papers, "thesis.tex")):
+        folder.mkdir()
+        (folder / name).touch()
+    for path in (tmp_path / "file", frames, papers):
+        with pytest.raises(InputError, match="must not exist already") as caught:
+            require_writable(path, overwrite=False)
+        assert "--overwrite" in caught.value.hint
+    require_writable(tmp_path / "file", overwrite=True)
+    require_writable(frames, overwrite=True, folder=True)
+    for path, folder in ((tmp_path / "file", True), (frames, False), (papers, True)):
+        with pytest.raises(InputError, match="to be replaced, got something else"):
+            require_writable(path, overwrite=True, folder=folder)
+    assert (papers / "thesis.tex").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "me.mp4", Path("/proc/me.mp4")):
+        with pytest.raises(InputError, match="must lie where it can be written") as caught:
+            require_writable(path, overwrite=False)
+        assert "--output" in caught.value.hint
+    require_writable(tmp_path / "new" / "folder" / "me.mp4", overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_fills_up_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"me\.mp4 could not be written: No space") as caught,
+        writing(tmp_path / "me.mp4"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert "disk" in caught.value.hint
+
+
+@pytest.mark.parametrize("format", ["mp4", "webm", "gif", "png"])
+def test_every_format_is_written(tmp_path: Path, format: Format) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    path = plan_outputs(tmp_path / "me", format).animation
+    write_animation(path, format, frames, Fraction(12), None, {"comment": "synthetic"})
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert path.is_dir() == (format == "png")

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from dancelcm_cli.app import app
+from dancelcm_cli.errors import ConfigError, InputError, WeightsMissingError
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DANCELCM_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    video = tmp_path / "truth" / "dance0"
+    video.mkdir(parents=True)
+    for index, frame in enumerate(np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3))):
+        Image.fromarray(frame.astype(np.uint8)).save(video / f"{index}.png")
+    return tmp_path / "truth"
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_the_metrics_that_are_named_are_the_columns(truth: Path, tmp_path: Path) -> None:
+    result = evaluate(
+        "--dataset", "folder", "--truth", truth, "--predictions", truth,
+        "--metrics", "mae,psnr", "--output", tmp_path / "report",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "MAE ↓" in result.output and "PSNR ↑" in result.output
+    assert "SSIM" not in result.output and "skipped" not in result.output
+    saved = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert saved["protocol"]["metrics"] == ["mae", "psnr"]
+
+
+def test_metrics_without_weights_are_skipped_unless_strict(truth: Path, tmp_path: Path) -> None:
+    arguments = ("--dataset", "folder", "--truth", truth, "--predictions", truth)
+    result = evaluate(*arguments, "--output", tmp_path / "report")
+    assert result.exit_code == 0
+    assert "skipped" in result.stdout
+    assert "dancelcm models fetch lpips-vgg" in result.stderr
+    strict = evaluate(*arguments, "--strict", "--output", tmp_path / "strict")
+    assert isinstance(strict.exception, WeightsMissingError)
+    assert strict.exception.exit_code == 3
+
+
+def test_a_self_check_needs_no_data_set(tmp_path: Path) -> None:
+    result = evaluate("--self-check", "--output", tmp_path / "report")
+    assert result.exit_code == 0
+    assert "PSNR of two ramps" in result.output
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["self_check.json"]
+
+
+def test_what_does_not_fit_together_is_refused(truth: Path) -> None:
+    assert isinstance(evaluate().exception, ConfigError)
+    assert isinstance(evaluate("--dataset", "ubc", "--truth", truth).exception, InputError)
+    for flag, value in (("--steps", "1,zero"), ("--steps", "4,0"), ("--metrics", "psnr,beauty")):
+        assert isinstance(evaluate("--dataset", "dance", flag, value).exception, ConfigError)
