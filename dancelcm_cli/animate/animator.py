@@ -102,6 +102,8 @@ class Animator:
             teacher_grid=config.teacher_grid,
             noise_prior=config.noise_prior,
             prior_timestep=config.prior_timestep,
+            window=config.window,
+            overlap=config.overlap,
             seed=self.recipe.seed,
             on_step=on_step,
         )

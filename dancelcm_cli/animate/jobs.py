@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dancelcm_cli.animate.outputs import Format, plan_outputs
@@ -40,15 +40,14 @@ def read_jobs(
     for line, row in _read_rows(table):
         job = _job(f"line {line} of {table}", row, table.parent, folder, model, recipe)
         outputs = plan_outputs(job.output, format)
-        for path in (getattr(outputs, field.name) for field in fields(outputs)):
+        for path in (path.resolve() for path in outputs.paths):
             if path in taken:
                 raise InputError(
                     f"An output must be made once, but {path} is in lines {taken[path]} and {line}"
                     f" of {table}.",
                     hint="Give each job an output of its own; the suffix alone does not do.",
                 )
-            if isinstance(path, Path):
-                taken[path] = line
+            taken[path] = line
         jobs.append(job)
     if not jobs:
         raise InputError(f"{table} must hold jobs, got none.", hint=f"Start with {_header()}")

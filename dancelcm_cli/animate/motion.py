@@ -10,12 +10,13 @@ from typing import Literal
 
 import numpy as np
 
-from dancelcm_cli.animate.driving import FRAMES_PER_SECOND, Clip, open_clip
+from dancelcm_cli.animate.driving import FRAMES_PER_SECOND, open_clip
 from dancelcm_cli.animate.keypoint_files import SUFFIX, read_keypoints, saved_fps
 from dancelcm_cli.animate.people import Keypoints, PersonFinder
 from dancelcm_cli.animate.timing import ROUNDING, Selection, select_frames
 from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.core.vae import Frames
+from dancelcm_cli.data.footage import Footage
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.drawing import is_pose_video
 from dancelcm_cli.perception.keypoints import annotation_path, read_annotation
@@ -36,7 +37,7 @@ class Motion:
     fps: Fraction  # of the dance as it is shown
     size: tuple[int, int]  # height and width of the driving frames, pixels
     indices: tuple[int, ...]  # of the frames in the clip
-    clip: Clip | None  # None: only keypoints were given
+    clip: Footage | None  # None: only keypoints were given
     keypoints: Keypoints | None = None
     people: int = 1
 
@@ -82,14 +83,14 @@ def read_motion(
     """
     if driving.suffix.lower() == SUFFIX and not driving.is_dir():
         return _saved_motion(driving, config)
-    clip = open_clip(driving, folder_fps=config.fps or FRAMES_PER_SECOND)
+    clip = open_clip(driving, config.fps or FRAMES_PER_SECOND)
     if indices is None:
         selection = select_frames(clip.times, clip.fps, config, str(driving))
     else:
         selection = Selection(tuple(indices), clip.fps)
     annotation = None if clip.pictures else annotation_path(driving)
     kind = _kind(clip, selection, annotation, config)
-    shown = Motion(kind, selection.fps, clip.size, selection.indices, clip)
+    shown = Motion(kind, selection.fps, (clip.height, clip.width), selection.indices, clip)
     if kind == "pose":
         return shown
     if kind == "keypoints":
@@ -103,7 +104,9 @@ def read_motion(
     return replace(shown, keypoints=found.keypoints, people=found.people)
 
 
-def _kind(clip: Clip, selection: Selection, annotation: Path | None, config: AnimateConfig) -> Kind:
+def _kind(
+    clip: Footage, selection: Selection, annotation: Path | None, config: AnimateConfig
+) -> Kind:
     if config.driving != "auto":
         return config.driving
     if annotation is not None:
@@ -136,13 +139,13 @@ def _saved_motion(path: Path, config: AnimateConfig) -> Motion:
     return Motion("keypoints", selection.fps, saved.size, selection.indices, None, keypoints)
 
 
-def _annotated(clip: Clip, annotation: Path | None, indices: Sequence[int]) -> Keypoints:
+def _annotated(clip: Footage, annotation: Path | None, indices: Sequence[int]) -> Keypoints:
     if annotation is None:
         raise InputError(
             f"{clip.path} must have its keypoints beside it, in a file of the suffix .npz.",
             hint="Leave out --driving keypoints to have them detected.",
         )
-    keypoints = read_annotation(annotation, *clip.size)
+    keypoints = read_annotation(annotation, clip.height, clip.width)
     if len(keypoints) <= max(indices):
         raise InputError(
             f"{annotation} must annotate at least {max(indices) + 1} frames, got {len(keypoints)}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from typing import Literal
 
 from dancelcm_cli.core.vae import Frames
-from dancelcm_cli.data.picture_files import write_gif, write_pictures
+from dancelcm_cli.data.picture_files import GIF_FASTEST, write_gif, write_pictures
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.errors import InputError
 
@@ -45,6 +45,11 @@ class Outputs:
     record: Path
     comparison: Path
     alignment: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of them, whether they are wanted or not."""
+        return self.animation, self.record, self.comparison, self.alignment
 
 
 def plan_outputs(output: Path, format: Format | None) -> Outputs:
@@ -115,21 +120,35 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def require_rate(format: Format, fps: Fraction) -> None:
+    """Refuse before the work a rate at which the format cannot be played.
+
+    Raises:
+        InputError: it is a GIF of more than 50 frames/s.
+    """
+    if format == "gif" and fps > GIF_FASTEST:
+        raise InputError(
+            f"A GIF must have at most {GIF_FASTEST} frames/s, got {float(fps):.4g}.",
+            hint=f"Type --fps {GIF_FASTEST // 2}, or --format mp4",
+        )
+
+
 def write_animation(
     path: Path,
     format: Format,
-    frames: Frames,
+    frames: Iterable[Frames],
+    num_frames: int,
     fps: Fraction,
     sound: Path | None,
     metadata: Mapping[str, str],
 ) -> None:
-    """Write frames `(F, H, W, 3)` in a format; `sound` as in `write_video`.
+    """Write `num_frames` frames `(H, W, 3)`, taken one by one; `sound` as in `write_video`.
 
     Raises:
-        InputError: the format does not fit them, or they cannot be written.
+        InputError: they cannot be written.
     """
     if format == "gif":
-        write_gif(path, frames, fps, len(frames), metadata)
+        write_gif(path, frames, fps, num_frames, metadata)
     elif format == "png":
         write_pictures(path, frames, metadata)
     else:

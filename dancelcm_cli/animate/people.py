@@ -12,12 +12,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from dancelcm_cli.animate.driving import Clip
 from dancelcm_cli.config.schema import Detector
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.array_cache import Arrays, cached_arrays
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.fingerprint import folder_sha256
+from dancelcm_cli.data.footage import Footage, footage_sha256
 from dancelcm_cli.perception.keypoints import PoseDetector, body_confidence, load_detector
 from dancelcm_cli.progress import Progress
 
@@ -58,7 +58,7 @@ class PersonFinder:
         key = self._key(content, image.shape)
         return self._cached(key, lambda: self._look([image[None]], {0}))
 
-    def in_clip(self, clip: Clip, indices: Sequence[int], progress: Progress) -> Found:
+    def in_clip(self, clip: Footage, indices: Sequence[int], progress: Progress) -> Found:
         """Find the person in the frames of `clip` at `indices`."""
         step = -(-len(indices) // LOOKS)
         looks = set(range(0, len(indices), step))
@@ -68,7 +68,7 @@ class PersonFinder:
             chunks = iter(lambda: list(islice(frames, CHUNK)), [])
             return self._look(map(np.stack, chunks), looks)
 
-        return self._cached(self._key(clip.sha256, indices), look)
+        return self._cached(self._key(footage_sha256(clip.path), indices), look)
 
     def _look(self, chunks: Iterable[Frames], looks: Collection[int]) -> Arrays:
         """Detect in chunks `(n, H, W, 3)` of a clip, and count the people in the frames `looks`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from dancelcm_cli.animate.motion import Motion, read_motion
 from dancelcm_cli.animate.outputs import (
     WITH_SOUND,
     Delivery,
+    Outputs,
     plan_outputs,
+    require_rate,
     require_writable,
     write_animation,
     writing,
@@ -57,31 +59,27 @@ def animate(job: Job, delivery: Delivery, load: LoadAnimator, progress: Progress
     """
     started = time.perf_counter()
     outputs = plan_outputs(job.output, delivery.format)
-    frames_folder = outputs.format == "png"
-    require_writable(outputs.animation, delivery.overwrite, frames_folder)
-    require_writable(outputs.record, delivery.overwrite)
-    if delivery.compare:
-        require_writable(outputs.comparison, delivery.overwrite, frames_folder)
+    _require_outputs(job, outputs, delivery)
     image = read_image(job.reference)
     animator = load()
     posing = _pose(job, image, delivery, animator.finder, progress)
-    sound = _sound(job, posing.motion) if delivery.audio and outputs.format in WITH_SOUND else None
-    # What cannot be read or written is told before the work where it can be known then.
+    motion, metadata = posing.motion, make_metadata(job)
+    require_rate(outputs.format, motion.fps)
+    sound = _sound(job, motion) if delivery.audio and outputs.format in WITH_SOUND else None
+    # A sound that cannot be read is told before the work.
     with writing(outputs.animation), cut_sound(sound, outputs.animation) as cut:
         with progress.task("Animating", job.recipe.animate.steps) as advance:
             rendering = animator.render_posing(image, posing, lambda index: advance(1, ""))
-        if not rendering.has_face:
-            progress.note("No face is used: the reference shows none, or the model reads none.")
-        frames = _shown(rendering.frames, image, posing)
-        fps, metadata = posing.motion.fps, make_metadata(job)
-        write_animation(outputs.animation, outputs.format, frames, fps, cut, metadata)
+        films = {outputs.animation: _shown(rendering.frames, image, posing)}
         if delivery.compare:
-            compared = _side_by_side(image, rendering, frames)
-            write_animation(outputs.comparison, outputs.format, compared, fps, cut, metadata)
+            films[outputs.comparison] = _side_by_side(image, rendering, posing)
+        for path, frames in films.items():
+            shape = (motion.num_frames, motion.fps)
+            write_animation(path, outputs.format, frames, *shape, cut, metadata)
+    if not rendering.has_face:
+        progress.note("No face is used: none was found in the reference, or the model reads none.")
     seconds = time.perf_counter() - started
-    facts = Facts(
-        posing.motion.kind, len(frames), float(fps), rendering.has_face, cut is not None, seconds
-    )
+    facts = Facts(motion, rendering.has_face, cut is not None, seconds)
     with writing(outputs.record):
         write_json_atomic(outputs.record, make_record(job, delivery.audio, facts))
     return Animation(outputs.animation, outputs.record, seconds)
@@ -101,6 +99,20 @@ def preview(job: Job, delivery: Delivery, progress: Progress) -> Path:
     with writing(sheet), atomic_path(sheet) as temporary:
         Image.fromarray(draw_alignment(image, posing)).save(temporary)
     return sheet
+
+
+def _require_outputs(job: Job, outputs: Outputs, delivery: Delivery) -> None:
+    for path in (job.reference, job.driving):
+        if path.resolve() in {output.resolve() for output in outputs.paths}:
+            raise InputError(
+                f"{path} must not be replaced by what is made of it.",
+                hint="Choose another --output.",
+            )
+    folder = outputs.format == "png"
+    require_writable(outputs.animation, delivery.overwrite, folder)
+    require_writable(outputs.record, delivery.overwrite)
+    if delivery.compare:
+        require_writable(outputs.comparison, delivery.overwrite, folder)
 
 
 def _pose(
@@ -148,17 +160,15 @@ def _sound(job: Job, motion: Motion) -> Sound | None:
     return find_sound(job.driving, motion.seconds)
 
 
-def _shown(frames: Frames, image: Frames, posing: Posing) -> Frames:
+def _shown(frames: Frames, image: Frames, posing: Posing) -> Iterator[Frames]:
     """Undo the squeeze: give the frames the picture's aspect ratio at the model's height."""
     size = shown_size(image, posing.size, posing.fit)
-    return np.stack([fit_frame(frame, *size, "squash") for frame in frames])
+    return (fit_frame(frame, *size, "squash") for frame in frames)
 
 
-def _side_by_side(image: Frames, rendering: Rendering, frames: Frames) -> Frames:
-    size = (frames.shape[1], frames.shape[2])
+def _side_by_side(image: Frames, rendering: Rendering, posing: Posing) -> Iterator[Frames]:
+    size = shown_size(image, posing.size, posing.fit)
     picture = fit_frame(image, *size, "squash")
-    rows: Sequence[Frames] = [
-        np.concatenate([picture, fit_frame(pose, *size, "squash"), frame], axis=1)
-        for pose, frame in zip(rendering.poses, frames, strict=True)
-    ]
-    return np.stack(rows)
+    poses = _shown(rendering.poses, image, posing)
+    for pose, frame in zip(poses, _shown(rendering.frames, image, posing), strict=True):
+        yield np.concatenate([picture, pose, frame], axis=1)

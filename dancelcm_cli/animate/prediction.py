@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from dancelcm_cli.animate.animator import Animator
-from dancelcm_cli.animate.driving import FRAMES_PER_SECOND, open_clip
+from dancelcm_cli.animate.driving import open_clip
 from dancelcm_cli.animate.motion import read_motion
 from dancelcm_cli.core.vae import Frames
 
@@ -21,7 +21,7 @@ def predict_frames(
     is nothing to align. Frames are taken by their number, not by their time, as they are scored.
     """
     config = animator.recipe.animate
-    length = open_clip(driving, FRAMES_PER_SECOND).num_frames
+    length = open_clip(driving).num_frames
     indices = range(0, length, config.frame_stride)[: config.num_frames or None]
     motion = read_motion(driving, config, animator.finder, indices=indices)
     known = None if motion.keypoints is None else motion.keypoints[reference_index]

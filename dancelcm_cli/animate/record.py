@@ -12,6 +12,7 @@ import torch
 
 from dancelcm_cli import __version__
 from dancelcm_cli.animate.driving import driving_sha256
+from dancelcm_cli.animate.motion import Motion
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.fingerprint import folder_sha256
@@ -48,9 +49,7 @@ class Job:
 class Facts:
     """What is only known once an animation is made."""
 
-    driving_kind: str
-    frames: int
-    fps: float
+    motion: Motion
     face: bool  # the model saw the face
     sound: bool  # there is one
     seconds: float  # that making it took
@@ -74,12 +73,12 @@ def make_record(job: Job, audio: bool, facts: Facts) -> dict[str, object]:
         "content": SYNTHETIC,
         "reference": str(job.reference),
         "driving": str(job.driving),
-        "driving_kind": facts.driving_kind,
+        "driving_kind": facts.motion.kind,
         "model": str(job.model.path),
         "seed": job.recipe.seed,
         "steps": job.recipe.animate.steps,
-        "frames": facts.frames,
-        "fps": facts.fps,
+        "frames": facts.motion.num_frames,
+        "fps": float(facts.motion.fps),
         "face": facts.face,
         "sound": facts.sound,
         "seconds": round(facts.seconds, 3),

@@ -33,8 +33,6 @@ from dancelcm_cli.console import RichProgress
 
 EXAMPLES = """[bold]Examples[/bold]
 
-$ dancelcm distill shards --teacher runs/train-20250101-120000/model
-
 $ dancelcm distill shards --segments 4 --set distill.grid_size=40 --steps 500
 
 $ dancelcm distill shards --phase 2 --student runs/distill-20250101-130000/model

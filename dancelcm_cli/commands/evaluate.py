@@ -48,23 +48,33 @@ TruthOption = Annotated[
 PredictionsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Folder of videos to score; without it, --model makes them. May be repeated."
+        metavar="FOLDER",
+        help="Folder of videos to score; without it, --model makes them. May be repeated.",
     ),
 ]
 ModelOption = Annotated[
     list[Path] | None,
-    typer.Option(help="Model folder to score. May be repeated.", show_default="tiny/student"),
+    typer.Option(
+        metavar="FOLDER",
+        help="Model folder to score. May be repeated.",
+        show_default="tiny/student",
+    ),
 ]
 StepsOption = Annotated[
     str | None,
     typer.Option(
+        metavar="N,...",
         help="Network calls per clip; of several, such as 1,2,4, each makes a row.",
         show_default=",".join(map(str, DEFAULTS.evaluate.steps)),
     ),
 ]
 MetricsOption = Annotated[
     str | None,
-    typer.Option(help="Which metrics, such as psnr,lpips,fvd.", show_default="the protocol's"),
+    typer.Option(
+        metavar="NAME,...",
+        help="Which metrics, such as psnr,lpips,fvd.",
+        show_default="the protocol's",
+    ),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail where a metric cannot be measured.")
@@ -160,6 +170,8 @@ def _self_check(recipe: Recipe, report: Path, progress: RichProgress) -> tuple[C
 
     checks = run_self_check(pick_device(recipe.device), report, progress)
     print_table("Self-check", CHECK_COLUMNS, check_table(checks))
+    for reason in dict.fromkeys(check.reason for check in checks if check.reason):
+        progress.note(f"Some checks are skipped. {reason}")
     require_agreement(checks)
     return checks
 

@@ -21,13 +21,13 @@ from transformers import CLIPVisionModelWithProjection
 from transformers.utils import logging as transformers_logging
 
 from dancelcm_cli.config.schema import NoisePrior, Sampler, ScheduleConfig, TeacherGrid
+from dancelcm_cli.core.clip_predictor import ClipPredictor, PosesOf
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.image_encoder import encode_image, require_image_encoder
 from dancelcm_cli.core.noise import frame_noise
 from dancelcm_cli.core.noise_prior import choose_timestep, noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler, follow_windows
-from dancelcm_cli.core.clip_predictor import ClipPredictor, PosesOf
 from dancelcm_cli.core.sampling import (
     SamplingOptions,
     SamplingStep,

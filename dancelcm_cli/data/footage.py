@@ -63,7 +63,9 @@ def open_footage(path: Path, folder_fps: float) -> Footage:
         return Footage(path, (), frame_times(path), info.fps, info.height, info.width)
     pictures = tuple(list_pictures(path))
     if not pictures:
-        raise InputError(f"{path} must hold pictures, got none.")
+        raise InputError(
+            f"{path} must hold pictures, got none.", hint="Name a video, or a folder of frames."
+        )
     height, width, _ = read_image(pictures[0]).shape
     fps = Fraction(folder_fps).limit_denominator(1001)
     return Footage(path, pictures, np.arange(len(pictures)) / float(fps), fps, height, width)

@@ -13,7 +13,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dancelcm_cli.data.atomic import atomic_folder, atomic_path
-from dancelcm_cli.errors import InputError
 
 GIF_TICKS = 100  # a second; a frame lasts a whole number of them
 GIF_FASTEST = 50  # frames/s: browsers slow down what is faster
@@ -29,16 +28,8 @@ def write_gif(
     """Write `num_frames` (H, W, 3) uint8 RGB frames as a GIF that repeats itself.
 
     All frames have the 256 colours that are best for the first, so that what stands still does not
-    flicker. The metadata becomes the GIF's comment.
-
-    Raises:
-        InputError: there are more than 50 frames/s.
+    flicker. The metadata becomes the GIF's comment. There should be at most `GIF_FASTEST` frames/s.
     """
-    if fps > GIF_FASTEST:
-        raise InputError(
-            f"A GIF must have at most {GIF_FASTEST} frames/s, got {float(fps):.4g}.",
-            hint=f"Type --fps {GIF_FASTEST // 2}, or --format mp4",
-        )
     pictures = _in_one_palette(frames)
     with atomic_path(path) as temporary:
         next(pictures).save(

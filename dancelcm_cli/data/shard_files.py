@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,9 @@ from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import InputError
 
 FORMAT_VERSION = 1
+# Keys of the manifest that may differ between the runs that fill one folder.
+INFORMATIVE_KEYS = frozenset({"versions"})
+PARTS = "part-[0-9]*-of-[0-9]*"
 
 
 def save_shard(path: Path, clips: dict[str, dict[str, torch.Tensor]], rows: list[IndexRow]) -> None:
@@ -70,28 +73,78 @@ def damaged_shard(path: Path, detail: str) -> InputError:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """Return the shards of `folder` in the order they were cut."""
-    return sorted(folder.glob("shard-*.safetensors"))
+    """Return the shards of `folder`, and of its parts, in the order they were cut."""
+    return sorted(
+        [*folder.glob("shard-*.safetensors"), *folder.glob(f"{PARTS}/shard-*.safetensors")]
+    )
+
+
+def part_name(part: int, parts: int) -> str:
+    """Name the folder that holds share `part` (from 1) of `parts` of a larger shard folder."""
+    return f"part-{part:05d}-of-{parts:05d}"
 
 
 def read_index(folder: Path) -> list[IndexRow]:
-    """Return the complete rows of `index.jsonl`."""
+    """Return the complete rows of `index.jsonl`, one part after the other.
+
+    Raises:
+        InputError: The rows have other columns.
+    """
     path = folder / "index.jsonl"
+    parts = _parts(folder)
     try:
-        return [IndexRow(**row) for row in read_rows(path)]
+        rows = [IndexRow(**row) for row in read_rows(path)]
     except TypeError as error:
         raise InputError(
             f"{path} must have the columns of format {FORMAT_VERSION}, got others ({error}).",
             hint=f"Delete {folder} and run `dancelcm preprocess` again.",
         ) from None
+    for part in parts:
+        rows += [replace(row, shard=f"{part.name}/{row.shard}") for row in read_index(part)]
+    return rows
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return `manifest.json` of a shard folder.
+    """Return `manifest.json` of a shard folder, or the one that all its parts share.
 
     Raises:
-        InputError: It is missing, damaged or of another format version.
+        InputError: It is missing, damaged or of another format version; a part is missing, or was
+            made with other settings.
     """
+    parts = _parts(folder)
+    if not parts:
+        return _read_manifest(folder)
+    manifests = [_read_manifest(part) for part in parts]
+    for part, manifest in zip(parts, manifests, strict=True):
+        if _binding(manifest) != _binding(manifests[0]):
+            raise InputError(
+                f"All parts of {folder} must be made with the same settings, got others in"
+                f" {part.name}.",
+                hint=f"Delete {part} and run its `dancelcm preprocess --shard` again.",
+            )
+    return manifests[0]
+
+
+def _binding(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in manifest.items() if key not in INFORMATIVE_KEYS}
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the parts of `folder`; none if it is an ordinary shard folder."""
+    parts = sorted(folder.glob(PARTS))
+    names = {path.name for path in parts}
+    for total in sorted({int(name.rpartition("-")[2]) for name in names}):
+        expected = {part_name(part, total) for part in range(1, total + 1)}
+        if names != expected:
+            raise InputError(
+                f"{folder} must hold {total} parts, got {len(names)}:"
+                f" {min(expected ^ names)} is missing or does not belong there.",
+                hint="Run `dancelcm preprocess --shard I/N` for every I from 1 to N.",
+            )
+    return parts
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     remedy = f"Make it with `dancelcm preprocess VIDEOS --output {folder}`."
     if not path.is_file():

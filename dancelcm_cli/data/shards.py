@@ -9,6 +9,9 @@
     sources.jsonl               one row a finished video, with the hash of its content
     .pending/                   clips that wait for their shard; gone once the folder is complete
 
+A folder that several machines fill holds one such folder for each, `part-00001-of-00008` and so on,
+and is read as one.
+
 Each clip is on the disk as soon as it is added. Shards are cut from the waiting clips in the order
 they came, so a run that was killed and resumed writes the same bytes as one that was not.
 """
@@ -39,6 +42,7 @@ from dancelcm_cli.data.clips import (
 from dancelcm_cli.data.jsonl import append_rows, read_rows, rewrite_rows
 from dancelcm_cli.data.shard_files import (
     FORMAT_VERSION,
+    INFORMATIVE_KEYS,
     Shard,
     damaged_shard,
     read_index,
@@ -50,9 +54,6 @@ from dancelcm_cli.data.skipped import Skipped, save_thumbnail
 from dancelcm_cli.errors import InputError
 
 __all__ = ["FORMAT_VERSION", "Clip", "IndexRow", "ShardReader", "ShardWriter", "make_clip_id"]
-
-# Keys of the manifest that may differ between the runs that fill one folder.
-INFORMATIVE_KEYS = frozenset({"versions"})
 
 
 class ShardWriter:
@@ -185,15 +186,16 @@ class ShardWriter:
                 raise InputError(
                     f"{self.folder} must have been made with the same settings,"
                     f" got other values of {', '.join(changed)}.",
-                    hint="Choose another --output, or delete that folder.",
+                    hint="Choose another --output, or keep that folder's settings by --append.",
                 )
             return
-        if any(not entry.name.startswith(".") for entry in self.folder.iterdir()):
+        own = "recipe.toml"  # all that a run leaves which was killed before the manifest was there
+        if any(not e.name.startswith(".") and e.name != own for e in self.folder.iterdir()):
             raise InputError(
                 f"{self.folder} must be empty or a shard folder, got other files in it.",
                 hint="Choose another --output.",
             )
-        write_text_atomic(self.folder / "recipe.toml", recipe_toml)
+        write_text_atomic(self.folder / own, recipe_toml)
         write_json_atomic(path, {"format_version": FORMAT_VERSION, **manifest})
 
     def _recover(self) -> None:

@@ -95,7 +95,8 @@ def narrow_videos(videos: Sequence[TestVideo], predictions: Path) -> tuple[TestV
         return tuple(videos)
     count, stride = record["animate"]["num_frames"], record["animate"]["frame_stride"]
     return tuple(
-        replace(video, indices=range(0, video.truth.num_frames, stride)[:count]) for video in videos
+        replace(video, indices=range(0, video.truth.num_frames, stride)[: count or None])
+        for video in videos
     )
 
 

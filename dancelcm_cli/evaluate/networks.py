@@ -96,9 +96,8 @@ def open_i3d(file: str, device: torch.device) -> tuple[I3D, str]:
         InputError: `file` holds no I3D, or one that was trained otherwise.
     """
     if not file:
-        return make_i3d(load_published(I3D_PACKAGE), I3D_PACKAGE.name).to(
-            device
-        ), I3D_PACKAGE.sha256
+        network = make_i3d(load_published(I3D_PACKAGE), I3D_PACKAGE.name)
+        return network.to(device), I3D_PACKAGE.sha256
     tensors = read_tensors(Path(file).expanduser())
     network = make_i3d(tensors, file).to(device)
     refuse_other_training(network, file)

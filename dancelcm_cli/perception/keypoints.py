@@ -79,9 +79,10 @@ def annotation_path(video: Path) -> Path | None:
 def read_annotation(path: Path, height: int, width: int) -> NDArray[np.float32]:
     """Return the exact keypoints (F, 134, 3) stored in `path`.
 
-    The file holds them as they are, as `keypoints` (F, 134, 3) without `visible`. Or it holds `keypoints` (F, 134, 2) in pixels of a video of `height` x `width` pixels, and
-    `visible` (F, 134) bool. A visible point scores 1, one that is hidden but inside the frame
-    `HIDDEN_SCORE`, one outside 0.
+    The file holds them as they are, as `keypoints` (F, 134, 3) without `visible`. Or it holds
+    `keypoints` (F, 134, 2) in pixels of a video of `height` x `width` pixels, and `visible`
+    (F, 134) bool. A visible point scores 1, one that is hidden but inside the frame `HIDDEN_SCORE`,
+    one outside 0.
 
     Raises:
         InputError: the file is no such annotation.

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dancelcm_cli.config.schema import PreprocessConfig
+from dancelcm_cli.core.image_encoder import encode_image
 from dancelcm_cli.core.vae import encode_frames, reduction
 from dancelcm_cli.data.fitting import fit_frame, fit_keypoints
 from dancelcm_cli.data.shards import Clip, make_clip_id
@@ -15,22 +17,30 @@ from dancelcm_cli.errors import ConfigError
 from dancelcm_cli.perception.face import FaceCropper
 from dancelcm_cli.perception.keypoints import FACE, body_confidence
 from dancelcm_cli.preprocess.motion import motion_mask
-from dancelcm_cli.preprocess.sources import Window
+from dancelcm_cli.preprocess.windows import Window
 
 Frames = NDArray[np.uint8]
 Keypoints = NDArray[np.float32]
 
 
 class ClipMaker:
-    """Makes clips by one setting and one autoencoder (None where frames are stored).
+    """Makes clips by one setting, one autoencoder (None where frames are stored) and CLIP.
+
+    Args:
+        config: The setting.
+        vae: The autoencoder, or None.
+        image_encoder: CLIP's image tower, where the model has one.
 
     Raises:
         ConfigError: A size is no multiple of the autoencoder's reduction.
     """
 
-    def __init__(self, config: PreprocessConfig, vae: Any | None) -> None:
+    def __init__(
+        self, config: PreprocessConfig, vae: Any | None, image_encoder: Any | None = None
+    ) -> None:
         self.config = config
         self._vae = vae
+        self._image_encoder = image_encoder
         self._face_cropper = FaceCropper()
         if vae is not None:
             _check_sizes(config, reduction(vae))
@@ -73,8 +83,16 @@ class ClipMaker:
             face_latents=(
                 None if face is None else encode_frames(self._vae, face.image[None])[:, 0].half()
             ),
+            face_embeds=None if face is None else self._image_embeds(face.image),
+            # The picture before fitting, as UniAnimate shows it to CLIP.
+            image_embeds=self._image_embeds(frames[best]),
             motion_mask=motion_mask(fitted, config.motion_threshold, reduction(self._vae)),
         )
+
+    def _image_embeds(self, picture: Frames) -> Tensor | None:
+        if self._image_encoder is None:
+            return None
+        return encode_image(self._image_encoder, picture).half()
 
 
 def choose_reference(keypoints: Keypoints) -> int:

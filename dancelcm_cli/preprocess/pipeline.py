@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import PreprocessConfig, Recipe
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.pipeline import load_vae
+from dancelcm_cli.core.image_encoder import require_image_encoder
+from dancelcm_cli.core.pipeline import load_image_encoder, load_vae, read_config
 from dancelcm_cli.core.vae import reduction
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.clips import hash_tensors
-from dancelcm_cli.data.shards import ShardWriter, make_clip_id
-from dancelcm_cli.data.video import VideoInfo, iter_frames, probe_video
+from dancelcm_cli.data.shard_files import part_name
+from dancelcm_cli.data.shards import ShardWriter
 from dancelcm_cli.errors import InputError, InterruptedRunError
-from dancelcm_cli.perception.keypoints import body_confidence
 from dancelcm_cli.preprocess.encoding import ClipMaker
-from dancelcm_cli.preprocess.poses import FindPoses, PoseFinder
-from dancelcm_cli.preprocess.sources import Source, Window, cut_windows, find_videos
+from dancelcm_cli.preprocess.poses import PoseFinder
+from dancelcm_cli.preprocess.sources import Source, find_videos, share_of
+from dancelcm_cli.preprocess.worker import Worker
 from dancelcm_cli.progress import Progress
 
 MEBIBYTE = 2**20
-LIBRARIES = ("decord", "numpy", "torch")  # whose version may change what comes out
+LIBRARIES = ("av", "numpy", "torch")  # whose version may change what comes out
 
 
 @dataclass(frozen=True)
@@ -47,44 +43,56 @@ class PreprocessSummary:
 
 
 def preprocess_videos(
-    videos: Path, output: Path, model: Path | None, recipe: Recipe, progress: Progress
+    videos: Path,
+    output: Path,
+    model: Path | None,
+    recipe: Recipe,
+    progress: Progress,
+    share: tuple[int, int] | None = None,
 ) -> PreprocessSummary:
     """Fill the shard folder `output` from the video, or the folder of videos, `videos`.
 
     Each video is cut into as many windows of `preprocess.num_frames` frames as fit. What is left
-    out stands in `skipped.jsonl`: a video that is `unreadable`, `too_short` or has `no_keypoints`,
-    a window with `no_person`. A repeated run does what is missing, byte for byte as if it had not
-    been interrupted.
+    out stands in `skipped.jsonl` with one of the reasons of `filters.py`. A repeated run does what
+    is missing, byte for byte as if it had not been interrupted.
 
     Args:
         videos: A video, or a folder that is searched in depth.
         output: The shard folder.
-        model: The model folder whose autoencoder encodes latents; None: the bundled one.
+        model: The model folder whose autoencoder and image encoder encode; None: the bundled one.
         recipe: Its sections `preprocess` and `device` apply.
         progress: Told about each video.
+        share: I and N: do the I-th, from 1, of N shares of the videos, in a folder of its own in
+            `output`; `ShardReader` reads all of them as one.
 
     Raises:
         InputError: There are no videos, or none gave a clip; `output` was made otherwise.
         ConfigError: The recipe's sizes do not fit the autoencoder.
+        WeightsMissingError: The model's network needs an image encoder, and it has none.
         InterruptedRunError: Ctrl-C was pressed.
     """
     started = time.perf_counter()
     config = recipe.preprocess
     sources = find_videos(videos)
-    vae = _load_autoencoder(model, recipe) if config.store == "latents" else None
-    maker, poses = ClipMaker(config, vae), PoseFinder(config.pose_detector)
+    if share is not None:
+        sources, output = share_of(sources, *share), output / part_name(*share)
+    encoders = _load_encoders(model, recipe) if config.store == "latents" else (None, None)
+    maker, poses = ClipMaker(config, *encoders), PoseFinder(config.pose_detector)
     shard_bytes = config.shard_megabytes * MEBIBYTE
-    with ShardWriter(output, recipe_to_toml(recipe), _manifest(config, vae), shard_bytes) as writer:
-        waiting = [source for source in sources if source.name not in writer.done]
-        if not waiting:
-            progress.note(f"All {len(sources)} videos are done already: nothing new.")
+    manifest = _manifest(config, *encoders)
+    with ShardWriter(output, recipe_to_toml(recipe), manifest, shard_bytes) as writer:
         before = writer.num_clips
-        faceless = _work_off(waiting, len(sources), writer, maker, poses, progress)
+        worker = Worker(writer, maker, poses)
+        _work_off(sources, worker, progress)
     made = writer.num_clips - before
-    if faceless:
-        progress.note(f"{faceless} of {made} clips show no face; they are kept without one.")
-    skipped = Counter(str(row["reason"]) for row in writer.skipped)
-    if not writer.num_clips:
+    if sources and not worker.num_new:
+        progress.note(f"All {len(sources)} videos are done already: nothing new.")
+    if worker.num_faceless:
+        progress.note(
+            f"{worker.num_faceless} of {made} clips show no face; they are kept without one."
+        )
+    skipped = Counter(row.reason for row in writer.skipped)
+    if not writer.num_clips and share is None:  # the other shares may hold some
         raise _nothing_kept(videos, output, skipped)
     seconds = time.perf_counter() - started
     return PreprocessSummary(
@@ -96,88 +104,35 @@ def preprocess_videos(
     )
 
 
-def _work_off(
-    waiting: list[Source],
-    total: int,
-    writer: ShardWriter,
-    maker: ClipMaker,
-    poses: PoseFinder,
-    progress: Progress,
-) -> int:
-    """Process the `waiting` of `total` sources; return the number of clips without a face."""
-    done = faceless = 0
+def _work_off(sources: list[Source], worker: Worker, progress: Progress) -> None:
+    done = 0
     try:
-        with progress.task("Preprocessing", total, total - len(waiting)) as advance:
-            for source in waiting:
-                faceless += _process(source, writer, maker, poses)
-                writer.finish(source.name)
+        with progress.task("Preprocessing", len(sources)) as advance:
+            for source in sources:
+                worker.process(source)
                 done += 1
                 advance(1, source.name)
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"Interrupted after {done} of {len(waiting)} videos.",
+            f"Interrupted after {done} of {len(sources)} videos.",
             hint="Run the same command again: it continues where it stopped.",
         ) from None
-    return faceless
 
 
-def _process(source: Source, writer: ShardWriter, maker: ClipMaker, poses: PoseFinder) -> int:
-    """Store the clips of one video; return how many of them have no face."""
-    config = maker.config
-    try:
-        info = probe_video(source.path)
-        windows = cut_windows(info.num_frames, config.num_frames, config.frame_stride)
-        find_poses = poses.of_video(info)
-        if not windows:
-            needed = (config.num_frames - 1) * config.frame_stride + 1
-            writer.skip(source.name, "too_short", f"{info.num_frames} frames of {needed}")
-        elif find_poses is None:
-            writer.skip(source.name, "no_keypoints", f"{source.path.stem}.npz is not beside it")
-        else:
-            return _store_clips(source, info, windows, find_poses, writer, maker)
-    except InputError as error:  # in the middle of a video, the clips before it stay
-        writer.skip(source.name, "unreadable", error.message)
-    return 0
+def _load_encoders(model: Path | None, recipe: Recipe) -> tuple[Any, Any | None]:
+    """Return autoencoder and, where the model has one, image encoder."""
+    folder, device = model or bundled("tiny/teacher"), pick_device(recipe.device)
+    vae: Any = load_vae(folder)
+    image_encoder = load_image_encoder(folder)
+    network = folder / "unet" / "config.json"
+    if network.is_file():
+        require_image_encoder(read_config(network), image_encoder)
+    return vae.to(device), None if image_encoder is None else image_encoder.to(device)
 
 
-def _store_clips(
-    source: Source,
-    info: VideoInfo,
-    windows: list[Window],
-    find_poses: FindPoses,
-    writer: ShardWriter,
-    maker: ClipMaker,
-) -> int:
-    """Store those of `windows` that show a person; return how many of them show no face."""
-    fps = float(info.fps / maker.config.frame_stride)
-    missing = [w for w in windows if make_clip_id(source.name, w.start) not in writer]
-    faceless = 0
-    for window, frames in _read_windows(source.path, missing):
-        keypoints = find_poses(window, frames)
-        confidence = body_confidence(keypoints)
-        if confidence < maker.config.min_confidence:
-            detail = f"{window}: mean body score {confidence:.2f}"
-            writer.skip(source.name, "no_person", detail)
-            continue
-        clip = maker.make(source.name, fps, window, frames, keypoints)
-        writer.add(clip)
-        faceless += clip.latents is not None and clip.face_latents is None
-    return faceless
-
-
-def _read_windows(path: Path, windows: list[Window]) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-    """Yield each window with its frames (F, H, W, 3); only one window is held at a time."""
-    frames = iter_frames(path, [index for window in windows for index in window.indices])
-    for window in windows:
-        yield window, np.stack(list(islice(frames, window.num_frames)))
-
-
-def _load_autoencoder(model: Path | None, recipe: Recipe) -> Any:
-    vae: Any = load_vae(model or bundled("tiny/teacher"))
-    return vae.to(pick_device(recipe.device))
-
-
-def _manifest(config: PreprocessConfig, vae: Any | None) -> dict[str, object]:
+def _manifest(
+    config: PreprocessConfig, vae: Any | None, image_encoder: Any | None
+) -> dict[str, object]:
     """Return what clips depend on, and the versions that made them."""
     versions = {"dancelcm": __version__, **{name: version(name) for name in LIBRARIES}}
     manifest: dict[str, object] = {"preprocess": asdict(config), "versions": versions}
@@ -188,6 +143,8 @@ def _manifest(config: PreprocessConfig, vae: Any | None) -> dict[str, object]:
             "reduction": reduction(vae),
             "sha256": hash_tensors(vae.state_dict()),
         }
+    if image_encoder is not None:
+        manifest["image_encoder"] = {"sha256": hash_tensors(image_encoder.state_dict())}
     return manifest
 
 

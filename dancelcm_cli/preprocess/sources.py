@@ -1,7 +1,8 @@
-"""Which videos there are, and which windows of frames they are cut into."""
+"""Which videos there are, folders of their frames included."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,36 +10,22 @@ from pathlib import Path
 from dancelcm_cli.data.images import VIDEO_SUFFIXES
 from dancelcm_cli.errors import InputError
 
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+
 
 @dataclass(frozen=True)
 class Source:
-    """One video file."""
+    """One video: a file, or a folder of its frames."""
 
     name: str  # relative to the folder that was given, with forward slashes
     path: Path
 
 
-@dataclass(frozen=True)
-class Window:
-    """Frames of one clip."""
-
-    start: int  # index of the first frame in the video
-    num_frames: int
-    stride: int
-
-    @property
-    def indices(self) -> range:
-        """The frames' indices in the video."""
-        return range(self.start, self.start + self.num_frames * self.stride, self.stride)
-
-    def __str__(self) -> str:
-        return f"frames {self.indices[0]} to {self.indices[-1]}"
-
-
 def find_videos(videos: Path) -> list[Source]:
     """Return the video `videos`, or all that the folder `videos` holds at any depth.
 
-    They come in natural order (`clip 2` before `clip 10`); hidden files are left out.
+    A folder of at least two pictures and no video is one, frame by frame. They come in natural
+    order (`clip 2` before `clip 10`); hidden files are left out.
 
     Raises:
         InputError: There is no video.
@@ -48,21 +35,41 @@ def find_videos(videos: Path) -> list[Source]:
             f"{videos} must be a video or a folder of videos, but it does not exist.",
             hint="Check the spelling.",
         )
-    if videos.is_file():
+    if videos.is_file() or _is_sequence(videos):
         return [Source(videos.name, videos)]
     sources = [
         Source(path.relative_to(videos).as_posix(), path)
         for path in videos.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES
-        and path.is_file()
-        and not path.name.startswith(".")
+        if not path.name.startswith(".")
+        and (_is_sequence(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
     ]
     if not sources:
         raise InputError(
             f"{videos} must hold videos, got none.",
-            hint=f"These are looked for: {' '.join(sorted(VIDEO_SUFFIXES))}",
+            hint=f"These are looked for: {' '.join(sorted(VIDEO_SUFFIXES))}, and folders of frames",
         )
     return sorted(sources, key=lambda source: natural_key(source.name))
+
+
+def share_of(sources: list[Source], part: int, parts: int) -> list[Source]:
+    """Return those of `sources` that belong to share `part`, from 1 to `parts`.
+
+    The size in bytes decides: it is known without reading, depends on no other source, and copies
+    under other names fall into the same share, where they are found.
+    """
+
+    def share(source: Source) -> int:
+        files = source.path.iterdir() if source.path.is_dir() else [source.path]
+        size = sum(file.stat().st_size for file in files)
+        return int(hashlib.sha256(str(size).encode()).hexdigest(), 16) % parts + 1
+
+    return [source for source in sources if share(source) == part]
+
+
+def _is_sequence(folder: Path) -> bool:
+    suffixes = [path.suffix.lower() for path in folder.iterdir() if not path.name.startswith(".")]
+    pictures = sum(suffix in PICTURE_SUFFIXES for suffix in suffixes)
+    return pictures > 1 and VIDEO_SUFFIXES.isdisjoint(suffixes)
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
@@ -70,13 +77,3 @@ def natural_key(name: str) -> list[tuple[bool, int, str]]:
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
     # The text stays part of the key: "2" and "02" are equal numbers but different names.
     return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
-
-
-def cut_windows(video_frames: int, num_frames: int, stride: int) -> list[Window]:
-    """Return as many windows as fit into a video of `video_frames` frames without overlap.
-
-    A window takes every `stride`-th frame; what is left at the end is too short for one.
-    """
-    last_start = video_frames - (num_frames - 1) * stride - 1
-    starts = range(0, last_start + 1, num_frames * stride)
-    return [Window(start, num_frames, stride) for start in starts]

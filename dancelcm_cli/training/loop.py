@@ -21,6 +21,7 @@ from dancelcm_cli.data.checkpoints import (
 )
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
 from dancelcm_cli.progress import Progress, SilentRunDisplay
+from dancelcm_cli.training.batches import part_of
 from dancelcm_cli.training.interrupt import StopRequest
 from dancelcm_cli.training.journal import Journal, open_journal
 from dancelcm_cli.training.placement import load_weights
@@ -51,6 +52,9 @@ def run_loop(
         InterruptedRunError: Ctrl-C or SIGTERM in any process; a checkpoint is written first.
         DanceLCMError: the loss stayed non-finite; the last checkpoint is intact.
     """
+    for count in {task.batches.shape(step)[0] for step in range(config.steps)}:
+        # Refused now, or in the midst of the run.
+        part_of(0, count, 0, parts=processes.count * config.compute.accumulation)
     checkpoint = load_latest_checkpoint(run, progress.note)
     first = 0 if checkpoint is None else checkpoint.step
     trainer = Trainer(task, config, processes, checkpoint)

@@ -51,6 +51,8 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     schedule = NoiseSchedule.from_config(recipe.schedule).to(device)
     vae = load_vae(inputs.model or bundled(DEFAULT_TEACHER))
     unet = _network(inputs.model, vae.config.latent_channels, recipe).to(device)
+    if recipe.compute.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
     network = TrainedNetwork(unet, precision=recipe.compute.precision)
     average = Average(network, recipe.compute, asked=False)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)

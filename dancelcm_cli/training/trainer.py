@@ -68,10 +68,8 @@ class Trainer(Generic[Batch]):
                 losses = self.task.losses(self._network, part)
                 (losses["loss"] / len(parts)).backward()  # type: ignore[no-untyped-call]
             seen.append({name: value.detach() for name, value in losses.items()})
-        clipped = nn.utils.clip_grad_norm_(
-            self._learnt.values(), self.config.optimizer.max_grad_norm
-        )
-        norm = float(whole(clipped))
+        most = self.config.optimizer.max_grad_norm
+        norm = float(whole(nn.utils.clip_grad_norm_(self._learnt.values(), most)))
         means = _means(self.processes.gather([_numbers(losses) for losses in seen]))
         if not (math.isfinite(norm) and math.isfinite(means["loss"])):
             self.bad_steps += 1
@@ -99,24 +97,20 @@ class Trainer(Generic[Batch]):
         return self.processes.gather(figures)[0]
 
     def checkpoint(self, step: int) -> Checkpoint:
-        """Return what a resumed run needs, in the first process; the others get no tensors.
-
-        Weights that do not learn are left out.
-        """
+        """Return what a resumed run needs, in the first process; the others get no tensors."""
         self.task.average.gather(self.processes)
         groups = {
-            "network": self.task.network.state_dict(),
-            "average": self.task.average.network.state_dict(),
+            "network": self._learnt_weights(self.task.network),
+            "average": self._learnt_weights(self.task.average.network),
             "optimizer": optimizer_tensors(self._optimizer, self._learnt),
         }
-        tensors = {
-            group: whole_copies(
-                {name: value for name, value in values.items() if name not in self._frozen},
-                self.processes,
-            )
-            for group, values in groups.items()
-        }
+        tensors = {name: whole_copies(group, self.processes) for name, group in groups.items()}
         return Checkpoint(step, tensors, {"bad_steps": self.bad_steps})
+
+    def _learnt_weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """Return what learns of `network` or its average, and its buffers."""
+        weights = network.state_dict()
+        return {name: value for name, value in weights.items() if name not in self._frozen}
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.config.optimizer, step, self.config.steps)

@@ -161,7 +161,7 @@ def test_a_person_is_found_in_a_folder_of_pictures(
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path, read: Read) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="must hold pictures, got none"):
         read(tmp_path)
 
 

@@ -9,6 +9,7 @@ import pytest
 from dancelcm_cli.animate.outputs import (
     Format,
     plan_outputs,
+    require_rate,
     require_writable,
     write_animation,
     writing,
@@ -94,10 +95,18 @@ def test_a_disk_that_fills_up_is_told_in_one_sentence(tmp_path: Path) -> None:
     assert "disk" in caught.value.hint
 
 
+def test_a_gif_that_browsers_would_slow_down_is_refused() -> None:
+    with pytest.raises(InputError, match=r"at most 50 frames/s, got 59\.94") as caught:
+        require_rate("gif", Fraction(60000, 1001))
+    assert "--fps" in caught.value.hint
+    require_rate("gif", Fraction(50))
+    require_rate("mp4", Fraction(60))
+
+
 @pytest.mark.parametrize("format", ["mp4", "webm", "gif", "png"])
 def test_every_format_is_written(tmp_path: Path, format: Format) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     path = plan_outputs(tmp_path / "me", format).animation
-    write_animation(path, format, frames, Fraction(12), None, {"comment": "synthetic"})
+    write_animation(path, format, frames, 3, Fraction(12), None, {"comment": "synthetic"})
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
     assert path.is_dir() == (format == "png")

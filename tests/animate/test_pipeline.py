@@ -156,6 +156,14 @@ def test_nothing_is_replaced_unless_asked_to(run: Run, tmp_path: Path, existing:
     assert (tmp_path / existing).read_bytes() != b"precious"
 
 
+@pytest.mark.parametrize("output", ["inputs/sounding.mp4", "inputs/../inputs/sounding.mp4"])
+def test_an_input_is_never_replaced(run: Run, sounding: Path, output: str) -> None:
+    before = sounding.read_bytes()
+    with pytest.raises(InputError, match="must not be replaced by what is made of it"):
+        run(output, driving=sounding, delivery=Delivery(overwrite=True))
+    assert sounding.read_bytes() == before
+
+
 def test_the_whole_dance_is_made_with_its_sound(run: Run, sounding: Path, tmp_path: Path) -> None:
     animation = run("dance.mp4", "animate.num_frames=0", driving=sounding)
     assert probe_video(animation.path).num_frames == 24

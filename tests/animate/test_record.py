@@ -4,15 +4,18 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from dancelcm_cli.animate.motion import Motion
 from dancelcm_cli.animate.record import Facts, Job, Model, is_made, make_metadata, make_record
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.fingerprint import folder_sha256
 
-FACTS = Facts(driving_kind="person", frames=3, fps=12.0, face=True, sound=False, seconds=1.23456)
+MOTION = Motion("person", Fraction(12), (384, 256), (0, 1, 2), None)
+FACTS = Facts(MOTION, face=True, sound=False, seconds=1.23456)
 
 
 @pytest.fixture

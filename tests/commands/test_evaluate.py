@@ -55,6 +55,7 @@ def test_a_self_check_needs_no_data_set(tmp_path: Path) -> None:
     result = evaluate("--self-check", "--output", tmp_path / "report")
     assert result.exit_code == 0
     assert "PSNR of two ramps" in result.output
+    assert "dancelcm models fetch i3d" in result.stderr
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["self_check.json"]
 
 

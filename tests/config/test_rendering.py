@@ -61,6 +61,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         distill=replace(recipe.distill, segments=segments, grid_size=50),
         schedule=Recipe().schedule,
         animate=replace(recipe.animate, overlap=0),
+        compute=replace(recipe.compute, sharding="none"),
     )
 
 

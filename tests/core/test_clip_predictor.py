@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.clip_predictor import ClipPredictor
+from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.unet import DanceUNet
 

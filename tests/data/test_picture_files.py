@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from dancelcm_cli.data.picture_files import write_gif, write_pictures
-from dancelcm_cli.errors import InputError
 
 SAID = {"comment": "synthetic media", "description": '{"seed": 3, "who": "Zoë"}'}
 
@@ -56,14 +55,6 @@ def test_what_stands_still_does_not_flicker(tmp_path: Path, frames: NDArray[np.u
             np.asarray(shown.convert("RGB")).astype(int) for shown in ImageSequence.Iterator(gif)
         )
     assert (first[:4] == second[:4]).all()  # above the square nothing has changed
-
-
-def test_a_gif_that_browsers_would_slow_down_is_refused(
-    tmp_path: Path, frames: NDArray[np.uint8]
-) -> None:
-    with pytest.raises(InputError, match="at most 50 frames/s, got 60") as caught:
-        write_gif(tmp_path / "a.gif", frames, 60, len(frames), SAID)
-    assert "--fps" in caught.value.hint
 
 
 def test_pictures_hold_the_frames_exactly(tmp_path: Path, frames: NDArray[np.uint8]) -> None:

@@ -135,6 +135,38 @@ def test_a_finished_folder_has_nothing_left_to_do(tmp_path: Path) -> None:
         assert writer.done == set(SOURCES)
 
 
+def test_what_was_skipped_comes_back_with_its_time_and_thumbnail(tmp_path: Path) -> None:
+    frame = np.zeros((32, 16, 3), np.uint8)
+    with open_writer(tmp_path) as writer:
+        writer.skip("a.mp4", "tail", "frames 8 to 9", (0.8, 1.0), frame)
+        writer.skip("b.mp4", "unreadable", "cut short")
+        skipped = writer.skipped
+    (tmp_path / "skipped" / ".tmp-half.jpg").write_bytes(b"half")
+    with open_writer(tmp_path) as writer:
+        assert writer.skipped == skipped
+        writer.skip("a.mp4", "tail", "frames 8 to 9", (0.8, 1.0), frame)
+        assert writer.skipped == skipped
+    assert (skipped[0].start, skipped[0].end, skipped[1].thumbnail) == (0.8, 1.0, None)
+    assert [f"skipped/{path.name}" for path in (tmp_path / "skipped").iterdir()] == [
+        skipped[0].thumbnail
+    ]
+
+
+def test_hashes_of_what_is_done_are_kept_and_those_of_lost_shards_forgotten(
+    tmp_path: Path,
+) -> None:
+    with open_writer(tmp_path) as writer:
+        writer.add(make_clip("a.mp4", 0))
+        writer.finish("a.mp4", "aa")
+        writer.finish("b.mp4", "bb")
+        writer.finish("old.mp4")
+    with open_writer(tmp_path) as writer:
+        assert writer.hashes == {"a.mp4": "aa", "b.mp4": "bb", "old.mp4": None}
+    (tmp_path / "shard-00000.safetensors").unlink()
+    with open_writer(tmp_path) as writer:
+        assert writer.hashes == {"b.mp4": "bb", "old.mp4": None}
+
+
 def test_the_gap_of_a_deleted_shard_is_filled(tmp_path: Path) -> None:
     fill(tmp_path)
     before = {row.clip_id: row.sha256 for row in ShardReader(tmp_path).rows}
@@ -179,6 +211,15 @@ def test_other_library_versions_are_not_other_settings(tmp_path: Path) -> None:
 def test_two_runs_cannot_fill_one_folder(tmp_path: Path) -> None:
     with open_writer(tmp_path), pytest.raises(InputError, match="in use"):
         open_writer(tmp_path)
+
+
+def test_a_run_killed_before_its_manifest_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    fill(tmp_path / "uninterrupted")
+    (tmp_path / "resumed").mkdir()
+    (tmp_path / "resumed" / "recipe.toml").write_text("# another one")
+    (tmp_path / "resumed" / ".tmp-half.json").write_bytes(b"half")
+    fill(tmp_path / "resumed")
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "uninterrupted")
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

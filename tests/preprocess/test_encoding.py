@@ -11,7 +11,7 @@ from dancelcm_cli.core.pipeline import load_vae
 from dancelcm_cli.core.vae import encode_frames
 from dancelcm_cli.errors import ConfigError
 from dancelcm_cli.preprocess.encoding import ClipMaker, choose_reference
-from dancelcm_cli.preprocess.sources import Window
+from dancelcm_cli.preprocess.windows import Window
 
 
 def random_window() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -23,7 +23,7 @@ def random_window() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
 def test_the_reference_is_one_of_the_clips_frames(model: Path, recipe: Recipe) -> None:
     frames, keypoints = random_window()
     clip = ClipMaker(recipe.preprocess, load_vae(model)).make(
-        "a.mp4", 12.0, Window(8, 4, 2), frames, keypoints
+        "a.mp4", 12.0, Window(8, (8, 10, 12, 14)), frames, keypoints
     )
     assert clip.latents is not None
     assert clip.reference_latents is not None
@@ -41,7 +41,9 @@ def test_a_face_is_cut_from_the_frame_before_it_is_shrunk(model: Path, recipe: R
     keypoints[..., 2] = 0
     keypoints[:, [0, 14, 15]] = [(0.5, 0.6, 1), (0.4, 0.5, 1), (0.6, 0.5, 1)]
     vae = load_vae(model)
-    clip = ClipMaker(recipe.preprocess, vae).make("a.mp4", 12.0, Window(0, 4, 1), frames, keypoints)
+    clip = ClipMaker(recipe.preprocess, vae).make(
+        "a.mp4", 12.0, Window(0, (0, 1, 2, 3)), frames, keypoints
+    )
     assert clip.face_latents is not None
     assert clip.face_latents.shape == (4, 2, 2)
     grey = encode_frames(vae, np.full((1, 16, 16, 3), 128, np.uint8))[:, 0].half()
@@ -51,7 +53,7 @@ def test_a_face_is_cut_from_the_frame_before_it_is_shrunk(model: Path, recipe: R
 def test_stored_frames_need_no_autoencoder(recipe: Recipe) -> None:
     frames, keypoints = random_window()
     clip = ClipMaker(recipe.preprocess, None).make(
-        "a.mp4", 12.0, Window(0, 4, 1), frames, keypoints
+        "a.mp4", 12.0, Window(0, (0, 1, 2, 3)), frames, keypoints
     )
     assert clip.frames is not None
     assert clip.frames.shape == (4, 32, 24, 3)

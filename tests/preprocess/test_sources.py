@@ -5,34 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.preprocess.sources import cut_windows, find_videos, natural_key
-
-counts = st.integers(1, 40)
-
-
-@given(st.integers(0, 500), counts, counts)
-def test_windows_fit_and_do_not_overlap(video_frames: int, num_frames: int, stride: int) -> None:
-    windows = cut_windows(video_frames, num_frames, stride)
-    indices = [index for window in windows for index in window.indices]
-    assert len(indices) == num_frames * len(windows)
-    assert indices == sorted(set(indices))
-    assert all(index < video_frames for index in indices)
-
-
-@given(st.integers(0, 500), counts, counts)
-def test_no_further_window_would_fit(video_frames: int, num_frames: int, stride: int) -> None:
-    windows = cut_windows(video_frames, num_frames, stride)
-    next_start = len(windows) * num_frames * stride
-    assert next_start + (num_frames - 1) * stride >= video_frames
-
-
-def test_a_window_needs_no_frames_behind_its_last() -> None:
-    assert [window.start for window in cut_windows(13, 4, 2)] == [0]
-    assert [list(window.indices) for window in cut_windows(15, 4, 2)] == [
-        [0, 2, 4, 6],
-        [8, 10, 12, 14],
-    ]
-    assert str(cut_windows(7, 4, 2)[0]) == "frames 0 to 6"
+from dancelcm_cli.preprocess.sources import find_videos, natural_key, share_of
 
 
 def test_videos_come_in_natural_order_from_any_depth(tmp_path: Path) -> None:
@@ -49,8 +22,34 @@ def test_every_set_of_names_has_one_order(names: list[str]) -> None:
     assert sorted(names, key=natural_key) == sorted(reversed(names), key=natural_key)
 
 
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_shares_are_a_partition_and_keep_copies_together(tmp_path: Path, parts: int) -> None:
+    for size in range(40):
+        for name in (f"{size}.mp4", f"copy of {size}.mp4"):
+            (tmp_path / name).write_bytes(bytes(size))
+    sources = find_videos(tmp_path)
+    shares = [share_of(sources, part, parts) for part in range(1, parts + 1)]
+    assert sorted(source.name for share in shares for source in share) == sorted(
+        source.name for source in sources
+    )
+    assert all(shares)
+    for share in shares:
+        names = {source.name for source in share}
+        assert {f"copy of {name}" for name in names if "copy" not in name} <= names
+
+
 def test_one_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     (tmp_path / "dance").touch()
+    assert [source.name for source in find_videos(tmp_path / "dance")] == ["dance"]
+
+
+def test_a_folder_of_frames_is_one_video(tmp_path: Path) -> None:
+    for name in ("dance/f2.png", "dance/f10.png", "lone/cover.jpg", "both/a.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name in ("both/1.png", "both/2.png"):  # pictures beside a video are no video
+        (tmp_path / name).touch()
+    assert [source.name for source in find_videos(tmp_path)] == ["both/a.mp4", "dance"]
     assert [source.name for source in find_videos(tmp_path / "dance")] == ["dance"]
 
 

@@ -62,8 +62,16 @@ def drifted(network: nn.Module, average: Average[nn.Linear]) -> None:
         average.update(network, 0.9)
 
 
-@pytest.mark.parametrize("compute", [ON_CPU, ON_CPU_IN_BFLOAT16])
-@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("compute", "asked"),
+    [
+        (ON_CPU, True),
+        (ON_CPU, False),
+        (ON_CPU_IN_BFLOAT16, True),
+        (ON_CPU_IN_BFLOAT16, False),
+        (ComputeConfig(sharding="fsdp"), True),  # with one process, which has no shards
+    ],
+)
 def test_an_average_kept_apart_is_the_same_and_its_target_follows(
     compute: ComputeConfig, asked: bool
 ) -> None:

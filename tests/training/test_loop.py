@@ -19,7 +19,7 @@ from dancelcm_cli.config.schema import ComputeConfig, OptimizerConfig
 from dancelcm_cli.core.noise import generator
 from dancelcm_cli.data.checkpoints import BestCheckpoint, list_checkpoints, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
-from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
+from dancelcm_cli.errors import DanceLCMError, InputError, InterruptedRunError
 from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
 from dancelcm_cli.training.ema import Average
 from dancelcm_cli.training.loop import MAX_BAD_STEPS, run_loop
@@ -158,6 +158,13 @@ def test_a_batch_in_parts_teaches_the_same(tmp_path: Path, compute: ComputeConfi
         for name in ("whole", "parts")
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    config = replace(CONFIG, compute=ComputeConfig(accumulation=3))
+    with pytest.raises(InputError, match="got 4 clips for 3 parts"):
+        run(tmp_path, make_task(), config=config)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_lost_when_ctrl_c_comes_between_two_steps(tmp_path: Path) -> None:

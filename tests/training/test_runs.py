@@ -19,7 +19,7 @@ from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.pipeline import load_pipeline, load_vae
 from dancelcm_cli.core.vae import encode_frames
-from dancelcm_cli.data.checkpoints import load_average, load_latest_checkpoint
+from dancelcm_cli.data.checkpoints import Checkpoint, load_average, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError, InterruptedRunError
@@ -46,6 +46,12 @@ class Interrupting(SilentProgress, SilentRunDisplay):
     def step(self, done: int, losses: Mapping[str, float]) -> None:
         if done == 2:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def latest(run: Path) -> Checkpoint:
+    checkpoint = load_latest_checkpoint(run, pytest.fail)
+    assert checkpoint is not None
+    return checkpoint
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -99,6 +105,34 @@ def test_a_teacher_run_leaves_model_metrics_and_samples(
     assert not torch.equal(pipeline.unet.conv_out.weight, before.unet.conv_out.weight)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("start", [train_teacher, distill_student, train_autoencoder])
+def test_what_saves_memory_changes_little(
+    start: Start,
+    tmp_path: Path,
+    shards: Path,
+    picture_shards: Path,
+    teacher: Path,
+    make_recipe: MakeRecipe,
+) -> None:
+    data, init = (picture_shards, None) if start is train_autoencoder else (shards, teacher)
+    plain = ["train.steps=2", "distill.steps=2", "distill.teacher_steps=1"]
+    saving = [
+        "compute.precision=bfloat16",
+        "compute.gradient_checkpointing=true",
+        "compute.accumulation=2",
+        "compute.average_device=cpu",
+    ]
+    for name, overrides in (("plain", plain), ("saving", [*plain, *saving])):
+        recipe = make_recipe(*overrides, "train.image_steps=1")
+        start(data, tmp_path / name, init, recipe, SILENT, resume=False)
+    ours, theirs = (read_rows(tmp_path / name / "metrics.jsonl")[0] for name in ("saving", "plain"))
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02, abs=2e-4)
+    assert ours["loss"] != theirs["loss"]
+    for tensors in latest(tmp_path / "saving").tensors.values():
+        assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
 def test_an_autoencoder_alone_gets_an_untrained_network_of_the_recipes_sizes(
     tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
 ) -> None:
@@ -126,8 +160,7 @@ def test_a_student_is_an_average_with_segments_and_face_tokens_that_leaves_its_t
     assert (student.config.num_segments, student.config.grid_size) == (4, 40)
     assert student.unet.face_projector is not None
     assert contents(teacher) == before
-    checkpoint = load_latest_checkpoint(tmp_path, pytest.fail)
-    assert checkpoint is not None
+    checkpoint = latest(tmp_path)
     for name, weight in student.unet.state_dict().items():
         assert torch.equal(weight, checkpoint.tensors["average"][f"unet.{name}"])
     network = checkpoint.tensors["network"]["unet.conv_out.weight"]
