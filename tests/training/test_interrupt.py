@@ -18,8 +18,8 @@ def test_the_first_signal_is_a_wish(number: signal.Signals) -> None:
 
 def test_the_second_signal_acts_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), StopRequest():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_handlers_are_put_back_when_nothing_happened() -> None:
