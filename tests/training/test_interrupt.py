@@ -1,4 +1,3 @@
-import os
 import signal
 
 import pytest
@@ -11,7 +10,7 @@ def test_the_first_signal_is_a_wish(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with StopRequest() as stop:
         assert not stop.wanted
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop.wanted
     assert signal.getsignal(number) is before
 
