@@ -5,7 +5,7 @@
 holds the bundled model's step against the sum of its own forwards and backwards: the student's with
 its backward, two of the teacher, one of the average. Both alternate, and the median counts; on a
 CPU, of the seconds that this process had, not its neighbours. Then it runs the loop itself and
-tells which share of its time went on waiting for data. Bounds: 1.15 of the sum and 0.05 of the time.
+tells which share of its time went on waiting for data. Bounds: 1.15 of the sum, 0.05 of the time.
 
     python -m tests.benchmarks.bench_distill --full --device cuda
 
