@@ -12,7 +12,7 @@ from dancelcm_cli.animate.people import Keypoints, PersonFinder
 from dancelcm_cli.animate.posing import Posing, bring_together
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.sampling import SamplingOptions, warn_of_few_steps
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.fitting import fit_frame

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions, EncodedConditions
@@ -13,38 +13,29 @@ from dancelcm_cli.core.schedule import guided
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.windows import fuse_windows, plan_windows
 
-PosesOf = Callable[[range], Tensor]  # pose pictures (B, 3, f, H, W) in [0, 1] of those frames
-
 
 class ClipPredictor:
-    """Predicts v of clips of `num_frames`, once per sampling step.
+    """Predicts v of clips under `conditions`, once per sampling step.
 
     What is constant over steps and windows (reference, context keys and values) is encoded once;
-    the poses too where one window holds all frames. `poses` gives those of any window.
+    the poses too where one window holds all frames.
     """
 
-    def __init__(
-        self,
-        unet: DanceUNet,
-        conditions: Conditions,
-        num_frames: int,
-        poses: PosesOf,
-        options: SamplingOptions,
-    ) -> None:
+    def __init__(self, unet: DanceUNet, conditions: Conditions, options: SamplingOptions) -> None:
         self.unet, self.options = unet, options
-        self.num_frames, self.poses = num_frames, poses
-        first = replace(conditions, pose=poses(range(min(num_frames, self._window_size))))
-        self.conditions = first.to(unet.device).to(unet.dtype)
-        self._encoded = [self._encode(None)]
+        self.conditions = conditions
+        self.num_frames = conditions.pose.shape[2]
+        self.window = options.window or self.num_frames
+        first = self._within(range(min(self.window, self.num_frames)))
+        self._encoded = [unet.encode_conditions(first)]
         if options.guidance_scale != 1.0:
-            nothing = self.conditions.reference_latents.new_zeros(len(conditions.pose))
-            self._encoded.append(self._encode(nothing))
+            nothing = first.reference_latents.new_zeros(len(first.pose))
+            self._encoded.append(unet.encode_conditions(first, nothing))
         self._step = 0
 
     def __call__(self, noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         """Return v `(B, C, F, h, w)` of `noisy_latents` at `timesteps` `(B,)`."""
-        overlap = self.options.overlap
-        windows = plan_windows(self.num_frames, self._window_size, overlap, self._step)
+        windows = plan_windows(self.num_frames, self.window, self.options.overlap, self._step)
         self._step += 1
 
         def predict(latents: Tensor, window: range) -> Tensor:
@@ -52,21 +43,21 @@ class ClipPredictor:
 
         return fuse_windows(predict, noisy_latents, windows)
 
-    @property
-    def _window_size(self) -> int:
-        return self.options.window or self.num_frames
-
     def _predict(self, latents: Tensor, timesteps: Tensor, window: range) -> Tensor:
-        encoded = self._encoded
-        if len(window) < self.num_frames:
-            pose = self.poses(window).to(latents)
-            features = self.unet.encode_frames(replace(self.conditions, pose=pose))
-            encoded = [replace(encoded[0], frame_features=features)]
-            encoded += [replace(e, frame_features=0 * features) for e in self._encoded[1:]]
-        velocities = [self.unet(latents, timesteps, conditions) for conditions in encoded]
+        velocities = [self.unet(latents, timesteps, encoded) for encoded in self._seen(window)]
         if len(velocities) == 1:
             return velocities[0]
         return guided(velocities[0], velocities[1], self.options.guidance_scale)
 
-    def _encode(self, keep: Tensor | None) -> EncodedConditions:
-        return self.unet.encode_conditions(self.conditions, keep)
+    def _seen(self, window: range) -> list[EncodedConditions]:
+        """Return the conditions, and under guidance the null condition, with `window`'s poses."""
+        if len(window) == self.num_frames:
+            return self._encoded
+        features = self.unet.encode_frames(self._within(window))
+        seen = [features, torch.zeros_like(features)][: len(self._encoded)]
+        return [replace(e, frame_features=f) for e, f in zip(self._encoded, seen, strict=True)]
+
+    def _within(self, window: range) -> Conditions:
+        """Return the conditions of the frames of `window`, where and as the network wants them."""
+        pose = self.conditions.pose[:, :, window.start : window.stop]
+        return replace(self.conditions, pose=pose).to(self.unet.device).to(self.unet.dtype)

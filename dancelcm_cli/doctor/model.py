@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.vae import reduction
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.data.images import read_image

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.vae import Frames, decode_latents, encode_frames
 from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.evaluate.batching import in_batches

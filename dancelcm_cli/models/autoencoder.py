@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor
 
 from dancelcm_cli.core.misfits import fill
-from dancelcm_cli.core.pipeline import read_config
+from dancelcm_cli.core.model_folder import read_config
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_tensors
 from dancelcm_cli.errors import InputError
 

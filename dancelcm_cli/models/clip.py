@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from dancelcm_cli.core.misfits import fill
-from dancelcm_cli.core.pipeline import read_config
+from dancelcm_cli.core.model_folder import read_config
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_tensors
 from dancelcm_cli.errors import InputError, WeightsMissingError
 

@@ -10,7 +10,8 @@ from accelerate import init_empty_weights
 from torch import Tensor
 
 from dancelcm_cli.config.schema import ScheduleConfig
-from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
+from dancelcm_cli.core.model_folder import make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.teacher_keys import load_upstream, read_architecture
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.tensor_files import read_tensors

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dancelcm_cli.core.misfits import list_misfits, refuse_misfits, shapes_of
-from dancelcm_cli.core.pipeline import read_config, read_index
+from dancelcm_cli.core.model_folder import read_config, read_index
 from dancelcm_cli.core.teacher_keys import to_upstream, upstream_keys
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.atomic import atomic_path

@@ -18,7 +18,8 @@ from dancelcm_cli.core.lora_student import (
     add_lora_student,
     fingerprint,
 )
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline, read_config, read_index
+from dancelcm_cli.core.model_folder import load_pipeline, read_config, read_index
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.data.atomic import atomic_path
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_metadata, read_tensors
 from dancelcm_cli.errors import InputError

@@ -12,8 +12,8 @@ from diffusers import AutoencoderKL
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from dancelcm_cli.core.misfits import list_misfits, shapes_of
+from dancelcm_cli.core.model_folder import read_config, read_index
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import read_config, read_index
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.tensor_files import read_folder_tensors
 from dancelcm_cli.data.weight_files import file_sha256

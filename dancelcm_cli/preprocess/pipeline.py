@@ -14,7 +14,7 @@ from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import PreprocessConfig, Recipe
 from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.image_encoder import require_image_encoder
-from dancelcm_cli.core.pipeline import load_image_encoder, load_vae, read_config
+from dancelcm_cli.core.model_folder import load_image_encoder, load_vae, read_config
 from dancelcm_cli.core.vae import reduction
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.clips import hash_tensors

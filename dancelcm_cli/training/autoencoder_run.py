@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.model_folder import load_vae
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import load_vae
 from dancelcm_cli.core.vae import Frames, to_frames, to_pixels
 from dancelcm_cli.data.atomic import atomic_folder
 from dancelcm_cli.data.shards import ShardReader

@@ -16,9 +16,10 @@ from dancelcm_cli.core.auxiliary_head import AuxiliaryHead
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.device import frozen_precision, pick_device
 from dancelcm_cli.core.lora import add_adapters, has_adapters, merge_adapters, save_adapters
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader

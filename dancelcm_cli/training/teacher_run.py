@@ -11,14 +11,14 @@ from torch import Tensor
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.noise import sample_streams
-from dancelcm_cli.core.pipeline import (
-    DancePipeline,
+from dancelcm_cli.core.model_folder import (
     load_image_encoder,
     load_pipeline,
     load_vae,
     make_scheduler,
 )
+from dancelcm_cli.core.noise import sample_streams
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled

@@ -11,8 +11,9 @@ import torch
 from dancelcm_cli.animate.people import PersonFinder
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.perception.keypoints import PoseDetector, load_detector

@@ -16,7 +16,8 @@ from dancelcm_cli.animate.pipeline import Animation, animate, preview
 from dancelcm_cli.animate.record import Job, Model
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.data.images import read_image

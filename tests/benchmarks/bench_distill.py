@@ -38,7 +38,8 @@ from diffusers import AutoencoderKL
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.batch import ClipBatch
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline, make_scheduler
+from dancelcm_cli.core.model_folder import load_pipeline, make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import Clip, ShardWriter, make_clip_id

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.vae import decode_latents, encode_frames
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.video import read_frames

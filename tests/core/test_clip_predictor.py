@@ -37,10 +37,7 @@ def latents() -> Tensor:
 
 
 def make_predictor(unet: DanceUNet, conditions: Conditions, **options: Any) -> ClipPredictor:
-    def poses(window: range) -> Tensor:
-        return conditions.pose[:, :, window.start : window.stop]
-
-    return ClipPredictor(unet, conditions, FRAMES, poses, SamplingOptions(**options))
+    return ClipPredictor(unet, conditions, SamplingOptions(**options))
 
 
 @torch.no_grad()
@@ -78,17 +75,27 @@ def test_a_frame_of_one_window_is_what_that_window_says_alone(
 
 
 @torch.no_grad()
+def test_a_clip_shorter_than_the_overlap_is_one_window(
+    make_unet: MakeUNet, conditions: Conditions, latents: Tensor
+) -> None:
+    unet = make_unet()
+    predict = make_predictor(unet, conditions, window=FRAMES + 6, overlap=FRAMES + 2)
+    wanted = unet(latents, TIMESTEPS, unet.encode_conditions(conditions))
+    torch.testing.assert_close(predict(latents, TIMESTEPS), wanted)
+
+
+@torch.no_grad()
 def test_windows_move_from_step_to_step(
     make_unet: MakeUNet, conditions: Conditions, latents: Tensor
 ) -> None:
     seen: list[int] = []
+    numbers = torch.arange(float(FRAMES)).view(1, 1, -1, 1, 1)
+    numbered = replace(conditions, pose=numbers.expand(1, 3, -1, 32, 32))
     unet = make_unet()
-
-    def poses(window: range) -> Tensor:
-        seen.append(window.start)
-        return conditions.pose[:, :, window.start : window.stop]
-
-    predict = ClipPredictor(unet, conditions, FRAMES, poses, SamplingOptions(window=4, overlap=2))
+    unet.pose_stem.register_forward_hook(
+        lambda stem, inputs, output: seen.append(int(inputs[0][0, 0, 0, 0, 0]))
+    )
+    predict = make_predictor(unet, numbered, window=4, overlap=2)
     assert seen == [0]  # one window's poses at a time
     for _ in range(2):
         predict(latents, TIMESTEPS)

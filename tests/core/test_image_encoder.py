@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision import transforms
 
 from dancelcm_cli.core.image_encoder import DEVIATION, MEAN, encode_image, to_clip_pixels
-from dancelcm_cli.core.pipeline import load_image_encoder, load_pipeline
+from dancelcm_cli.core.model_folder import load_image_encoder, load_pipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.errors import InputError, WeightsMissingError

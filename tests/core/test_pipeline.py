@@ -9,16 +9,11 @@ import torch
 from diffusers import AutoencoderKL
 
 from dancelcm_cli.config.schema import NoisePrior, ScheduleConfig
+from dancelcm_cli.core.model_folder import load_pipeline, load_vae, make_scheduler
 from dancelcm_cli.core.noise_prior import noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
-from dancelcm_cli.core.pipeline import (
-    FORMAT_VERSION,
-    DancePipeline,
-    load_pipeline,
-    load_vae,
-    make_scheduler,
-)
+from dancelcm_cli.core.pipeline import FORMAT_VERSION, DancePipeline
 from dancelcm_cli.core.sampling import SamplingOptions, student_steps, teacher_steps
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet

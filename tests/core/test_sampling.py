@@ -9,7 +9,7 @@ from diffusers import LCMScheduler, TCDScheduler
 from torch import Tensor
 
 from dancelcm_cli.config.schema import Sampler, ScheduleConfig, TeacherGrid
-from dancelcm_cli.core.pipeline import make_scheduler
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.sampling import (
     SamplingStep,
     sample,

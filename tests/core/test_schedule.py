@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dancelcm_cli.config.schema import ScheduleConfig
-from dancelcm_cli.core.pipeline import make_scheduler
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.schedule import NoiseSchedule, guided
 
 # Read off UniAnimate's schedule: alpha, sigma and atan2(sigma, alpha) in degrees.

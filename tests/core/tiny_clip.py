@@ -6,8 +6,9 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from dancelcm_cli.config.schema import ScheduleConfig
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 
 EMBED_DIM = 12

@@ -20,9 +20,10 @@ import torch
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.methods import method_settings
 from dancelcm_cli.config.schema import Method, Recipe
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.noise import generator
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.shards import Clip, ShardWriter, make_clip_id
 from dancelcm_cli.progress import SilentProgress, SilentRunDisplay

@@ -20,7 +20,7 @@ from accelerate import init_empty_weights
 from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.models.clip import empty_prompt_embedding, read_clip

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.tensor_files import read_tensors
 from dancelcm_cli.errors import InputError

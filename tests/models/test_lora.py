@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from dancelcm_cli.core.lora import add_adapters, merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import fingerprint
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_metadata
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.models.export import export

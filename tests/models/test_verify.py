@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.models.verify import Verdict, verify_folder

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.core.pipeline import load_vae
+from dancelcm_cli.core.model_folder import load_vae
 from dancelcm_cli.core.vae import encode_frames
 from dancelcm_cli.errors import ConfigError
 from dancelcm_cli.preprocess.encoding import ClipMaker, choose_reference

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
-from dancelcm_cli.core.pipeline import DancePipeline, make_scheduler
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.shards import Clip, ShardWriter, make_clip_id
 from dancelcm_cli.perception.keypoints import FACE, LEFT_HAND, RIGHT_HAND

@@ -24,9 +24,9 @@ from dancelcm_cli.config.schema import DistillConfig, Recipe, ScheduleConfig
 from dancelcm_cli.core.auxiliary_head import AuxiliaryHead
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.conditioning import Conditions
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler, follow_windows
-from dancelcm_cli.core.pipeline import load_pipeline
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import lower_edge, segment_edges, solver_grid, upper_edge
 from dancelcm_cli.core.solver import solve

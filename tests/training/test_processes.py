@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.data.checkpoints import Checkpoint, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.training.processes import ALONE, join_processes

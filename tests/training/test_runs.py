@@ -17,7 +17,7 @@ from PIL import Image
 
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.core.pipeline import load_pipeline, load_vae
+from dancelcm_cli.core.model_folder import load_pipeline, load_vae
 from dancelcm_cli.core.vae import encode_frames
 from dancelcm_cli.data.checkpoints import Checkpoint, load_average, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows

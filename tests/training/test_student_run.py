@@ -11,7 +11,7 @@ import torch
 
 from dancelcm_cli.config.methods import method_settings
 from dancelcm_cli.config.schema import Method, Recipe
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import InputError

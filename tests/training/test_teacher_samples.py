@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions
-from dancelcm_cli.core.pipeline import DancePipeline, load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
+from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.progress import SilentProgress, Unit

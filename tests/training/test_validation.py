@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.vae import Frames, decode_latents
 from dancelcm_cli.data.shards import ShardReader

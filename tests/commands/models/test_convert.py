@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from tests.commands.models.running import exit_code_of
 from tests.models.published import CLIP, NETWORK, network
 

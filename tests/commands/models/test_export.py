@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dancelcm_cli.core.lora import add_adapters, merge_adapters, save_adapters
-from dancelcm_cli.core.pipeline import load_pipeline
+from dancelcm_cli.core.model_folder import load_pipeline
 from tests.commands.models.running import exit_code_of
 from tests.models.published import network, upstream
 
