@@ -16,8 +16,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from dancelcm_cli.danceset.clip import render_scene
 from dancelcm_cli.danceset.files import claim_folder, clip_path, write_clip
 from dancelcm_cli.danceset.preview import write_contact_sheet
@@ -25,7 +23,8 @@ from dancelcm_cli.danceset.renderer import Renderer, open_context
 from dancelcm_cli.danceset.scene import draw_scene
 from dancelcm_cli.danceset.settings import DanceSetSettings
 from dancelcm_cli.data.atomic import remove_temporaries
-from dancelcm_cli.errors import InputError, InterruptedRunError, OutOfMemoryError
+from dancelcm_cli.data.claim import claimed
+from dancelcm_cli.errors import InterruptedRunError, OutOfMemoryError
 from dancelcm_cli.progress import Progress
 
 # The processes share the cores: more threads in each would only get into each other's way.
@@ -58,7 +57,7 @@ def render_danceset(
     started = time.perf_counter()
     renderer = _describe_renderer()
     output.mkdir(parents=True, exist_ok=True)
-    with _locked(output):
+    with claimed(output):
         remove_temporaries(output)
         claim_folder(output, settings, renderer)
         missing = [i for i in settings.indices if not clip_path(output, i).exists()]
@@ -141,18 +140,6 @@ def _die_with(lifeline: Connection) -> None:
     with suppress(EOFError):
         lifeline.recv_bytes()  # nothing is ever sent
     os._exit(1)  # what is being written is under a temporary name
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / ".lock").acquire(blocking=False):
-            yield
-    except Timeout:
-        raise InputError(
-            f"{folder} must not be in use, but another run is writing to it.",
-            hint="Wait for that run to end, or choose another folder.",
-        ) from None
 
 
 @cache

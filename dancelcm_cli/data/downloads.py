@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from dancelcm_cli.data.atomic import atomic_path, rename_complete
+from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.data.http_download import MirrorError, download
 from dancelcm_cli.data.weight_files import (
     expected_sha256,
@@ -83,7 +82,7 @@ def fetch_files(
             else:
                 _require_copies(missing, copies)
             _require_licences(missing, folder, consent)
-            with _claimed(folder):
+            with claimed(folder):
                 _require_space(missing, folder)
                 for file in missing:
                     if copies is None:
@@ -156,23 +155,6 @@ def _usable(folder: Path) -> Iterator[None]:
         raise InterruptedRunError(
             "Interrupted; what has come is kept.", hint="The same command continues it."
         ) from None
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(
-            f"{folder} must not be in use, but another run is fetching into it.",
-            hint="Wait for that run to end and type the command again.",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _fetch(file: WeightFile, folder: Path, progress: Progress) -> None:

@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
+from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.data.clips import (
     Clip,
     IndexRow,
@@ -74,21 +75,11 @@ class ShardWriter:
     ) -> None:
         self.folder = folder
         self.shard_bytes = shard_bytes
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder / ".lock")
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            raise InputError(
-                f"{folder} must not be in use, but another run is writing to it.",
-                hint="Wait for that run to end, or choose another --output.",
-            ) from None
-        try:
+        with ExitStack() as opening:
+            opening.enter_context(claimed(folder))
             self._claim(recipe_toml, manifest)
             self._recover()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._open = opening.pop_all()
 
     def __enter__(self) -> ShardWriter:
         return self
@@ -99,12 +90,10 @@ class ShardWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
+        with self._open:
             if kind is None:
                 self._cut_shard()
                 self._pending_folder.rmdir()
-        finally:
-            self._lock.release()
 
     @property
     def done(self) -> frozenset[str]:

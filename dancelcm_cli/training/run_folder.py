@@ -15,12 +15,12 @@ from pathlib import Path
 
 import diffusers
 import torch
-from filelock import FileLock, Timeout
 
 from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
+from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.errors import ConfigError, DanceLCMError, InputError
 from dancelcm_cli.training.processes import ALONE, Processes
 
@@ -70,37 +70,27 @@ def open_run(
             f"{output} must not hold a run already.",
             hint=f"Continue it with: {resume_command(inputs.command, output)}",
         )
-    output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(
-            f"{output} must not be in use, but another run is writing to it.",
-            hint="Wait for that run to end, or choose another --output.",
-        ) from None
-    try:
-        if resume:
-            inputs = _read_inputs(record, inputs.command)
-        write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
-        write_json_atomic(output / "environment.json", _environment())
-        write_json_atomic(record, _as_json(inputs))
-        remove_temporaries(output / "checkpoints")
-        processes.wait()
-        yield inputs
-    except (InputError, ConfigError):
-        if not resume and not (output / "checkpoints").exists():
-            record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
-        raise
-    except OSError as error:
-        if error.errno not in DISK_FULL:
+    with claimed(output):
+        try:
+            if resume:
+                inputs = _read_inputs(record, inputs.command)
+            write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
+            write_json_atomic(output / "environment.json", _environment())
+            write_json_atomic(record, _as_json(inputs))
+            remove_temporaries(output / "checkpoints")
+            processes.wait()
+            yield inputs
+        except (InputError, ConfigError):
+            if not resume and not (output / "checkpoints").exists():
+                record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
             raise
-        raise DanceLCMError(
-            f"The disk of {output} is full ({error}); the checkpoints there are intact.",
-            hint=f"Free some space, then type: {resume_command(inputs.command, output)}",
-        ) from error
-    finally:
-        lock.release()
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            raise DanceLCMError(
+                f"The disk of {output} is full ({error}); the checkpoints there are intact.",
+                hint=f"Free some space, then type: {resume_command(inputs.command, output)}",
+            ) from error
 
 
 def resume_command(command: str, output: Path) -> str:
