@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +20,11 @@ from dancelcm_cli.config.schema import Detector, Recipe
 from dancelcm_cli.console import RichProgress, print_result, print_table
 from dancelcm_cli.errors import ConfigError, InputError
 
+if TYPE_CHECKING:
+    from dancelcm_cli.preprocess.engine import Engine
+
+MOST_WORKERS = 8  # by default: each holds a few hundred megabytes
+VIDEOS_PER_WORKER = 4  # at least: it takes seconds to start
 DEFAULT_OUTPUT = Path("shards")
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -54,8 +59,18 @@ def preprocess(
     pose_detector: Annotated[
         Detector | None,
         typer.Option(
-            help="Where keypoints come from: a file beside the video or a pose network.",
+            help="Where keypoints come from: a file beside the video (annotation), a pose network,"
+            " or the best of these that is there (auto).",
             show_default=str(DEFAULTS.preprocess.pose_detector),
+        ),
+    ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            metavar="largest|center|N",
+            help="Whom to follow where several people are seen; N counts from the left. To keep"
+            " such clips: --set preprocess.max_people=0.",
+            show_default=str(DEFAULTS.preprocess.person),
         ),
     ] = None,
     store: Annotated[
@@ -75,6 +90,21 @@ def preprocess(
             metavar="I/N",
             help="Do the I-th of N equal shares of the videos, 1 to N, for N machines or a SLURM"
             " array; all shares go into one --output, and whoever reads it sees them as one.",
+        ),
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            help="Who does the work: processes of this machine, or a Ray cluster, which needs"
+            " `pip install dancelcm\\[ray]` and videos, model and output on a shared disk."
+        ),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that read videos, with --engine local.",
+            show_default="one per 4 videos, at most 8 or the CPUs",
         ),
     ] = None,
     preview: Annotated[
@@ -97,6 +127,7 @@ def preprocess(
     Cuts every video into clips, finds the dancer's keypoints, encodes frames and
     face, and marks what moves. What is left out is listed in skipped.jsonl with
     its reason, time and thumbnail; the thresholds are settings of the recipe.
+    report.html in the shard folder shows both.
     Started again, it does what is missing or new and nothing else.
     """
     if verify is not None:
@@ -109,6 +140,7 @@ def preprocess(
         )
     flags = {
         "preprocess.pose_detector": pose_detector,
+        "preprocess.person": person,
         "preprocess.store": store,
         "seed": seed,
         "device": device,
@@ -120,12 +152,15 @@ def preprocess(
         return
 
     from dancelcm_cli.preprocess.pipeline import preprocess_videos
+    from dancelcm_cli.preprocess.report import REPORT
 
     share = None if shard is None else _share(shard)
-    summary = preprocess_videos(videos, folder, model, resolved, RichProgress(), share)
+    runner = _engine(engine, workers, videos)
+    summary = preprocess_videos(videos, folder, model, resolved, RichProgress(), share, runner)
     print_result(
         {
             "shards": summary.output,
+            "report": summary.output / REPORT,
             "clips": summary.kept,
             "seconds": f"{summary.seconds:.1f}",
             "frames/s": f"{summary.frames_per_second:.1f}",
@@ -157,6 +192,20 @@ def _share(text: str) -> tuple[int, int]:
             hint="Type --shard 1/8 on the first of eight machines.",
         )
     return part, parts
+
+
+def _engine(name: str, workers: int | None, videos: Path) -> Engine:
+    from dancelcm_cli.preprocess.engine import InProcess, LocalPool, usable_cpus
+    from dancelcm_cli.preprocess.sources import find_videos
+
+    if name == "ray":
+        from dancelcm_cli.preprocess.ray_engine import RayCluster
+
+        return RayCluster()
+    if workers is None:
+        worthwhile = -(-len(find_videos(videos)) // VIDEOS_PER_WORKER)
+        workers = min(usable_cpus(), MOST_WORKERS, worthwhile)
+    return InProcess() if workers == 1 else LocalPool(workers)
 
 
 def _preview(video: Path, output: Path, recipe: Recipe) -> None:

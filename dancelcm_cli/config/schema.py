@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Fit = Literal["squash", "crop", "pad"]
-Detector = Literal["auto", "annotation", "blazepose"]
+Detector = Literal["auto", "annotation", "dwpose", "openpose", "blazepose"]
+Person = Literal["largest", "center", 1, 2, 3, 4, 5, 6, 7, 8, 9]  # counted from the left
 Driving = Literal["auto", "pose", "person", "keypoints"]
 Alignment = Literal["robust", "first-frame", "none"]
 Sampler = Literal["edge_renoise", "ddim", "lcm"]
@@ -24,8 +25,26 @@ LossSpace = Literal["edge", "latents", "velocity"]
 Distance = Literal["pseudo-huber", "squared", "norm"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
+InferencePrecision = Literal["auto", "float32", "bfloat16", "float16"]
 MetricName = Literal[
-    "l1", "psnr", "ssim", "lpips", "fvd", "mae", "ssim_gaussian", "psnr_uint8_overflow"
+    "l1",
+    "psnr",
+    "ssim",
+    "lpips",
+    "fvd",
+    "mae",
+    "ssim_gaussian",
+    "psnr_uint8_overflow",
+    "face_found",
+    "face_psnr",
+    "face_lpips",
+    "face_similarity",
+    "sharpness_moving",
+    "sharpness_still",
+    "flicker",
+    "warp_error",
+    "akd",
+    "pck",
 ]
 LpipsRange = Literal["unit", "signed"]
 FvdResize = Literal["pil-bicubic", "bilinear"]
@@ -48,6 +67,7 @@ class PreprocessConfig:
     min_person_share: float = 0.5  # share of a clip's frames that must show somebody, [0, 1]
     min_confidence: float = 0.3  # mean body score that a clip must have, [0, 1]
     max_people: int = 1  # people that a clip may show; 0 is any number
+    person: Person = "largest"  # whom to follow where several are seen
     face_size: int = 128  # side of the face crop, pixels
     motion_threshold: float = 0.2  # frame difference that counts as motion, on [-1, 1] pixels
     shard_megabytes: int = 256  # a shard is closed once it is this large
@@ -171,6 +191,8 @@ class ComputeConfig:
     accumulation: int = 1  # parts into which each process cuts its share of a batch
     sharding: Literal["none", "fsdp"] = "none"  # "none" keeps a whole copy per process (DDP)
     average_device: Literal["same", "cpu"] = "same"  # where the float32 average is kept
+    compile: bool = False  # by torch.compile: a minute at the start for faster steps
+    keep_poses: bool = False  # draw all poses once, 1.8 MB a clip at 192 x 128, not in every step
     tensorboard: bool = False  # write event files into the run folder as well
 
 
@@ -187,12 +209,18 @@ class AnimateConfig:
     driving: Driving = "auto"
     align: Alignment = "robust"
     pose_detector: Detector = "auto"
-    num_frames: int = 16  # frames of the result; 0 is as many as the driving clip has
+    several: Literal["refuse", "largest"] = "refuse"  # what becomes of a picture of several people
+    num_frames: int = 0  # frames of the result; 0 is as many as the driving clip has
     max_frames: int = 10_000  # a driving clip that makes more is refused without num_frames
     frame_stride: int = 1  # take every n-th frame of the driving clip
-    window: int = 16  # frames that the network sees at once
+    window: int = 16  # frames that the network sees at once; more than it was trained on is worse
     overlap: int = 4  # frames that neighbouring windows of a longer clip share
     fps: float = 0.0  # frames/s of the result; 0 is the driving clip's own
+    precision: InferencePrecision = "auto"  # of the networks; "auto": bfloat16 on a CUDA device
+    compile: bool = False  # compile the networks' blocks first: worth it for many windows or jobs
+    windows_at_once: int = 1  # windows of a long clip that the network sees as a batch
+    offload: bool = False  # networks that are not at work wait in the CPU's memory
+    decode_chunk: int = 8  # frames that the autoencoder turns into pixels at once
 
 
 @dataclass(frozen=True)
@@ -201,6 +229,8 @@ class EvaluateConfig:
 
     protocol: Literal["disco-256", "textbook"] = "disco-256"
     metrics: tuple[MetricName, ...] = ()  # what is measured; empty: all of the protocol's
+    beyond: bool = True  # measure faces, sharpness, flicker and warp error, too
+    pose: bool = False  # and whether the detected poses are those of the truth
     strict: bool = False  # refuse to go on where a metric of the protocol cannot be measured
     height: int = 256  # frames are resized to this before they are compared
     width: int = 256

@@ -6,7 +6,7 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from dancelcm_cli.config.schema import NetworkConfig, Recipe
+from dancelcm_cli.config.schema import NetworkConfig, PreprocessConfig, Recipe
 from dancelcm_cli.errors import ConfigError
 
 GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many groups
@@ -76,6 +76,7 @@ def validate_recipe(recipe: Recipe) -> None:
             raise _error(f"{key}.num_frames", "positive whole numbers", list(lengths))
     if not recipe.evaluate.steps or min(recipe.evaluate.steps) < 1:
         raise _error("evaluate.steps", "positive whole numbers", list(recipe.evaluate.steps))
+    _check_person(recipe.preprocess)
     if recipe.animate.overlap >= recipe.animate.window:
         below = f"below animate.window ({recipe.animate.window})"
         raise _error("animate.overlap", below, recipe.animate.overlap)
@@ -128,6 +129,14 @@ def _check_network(network: NetworkConfig) -> None:
     if network.image_tokens == "clip" and not network.image_embed_dim:
         needed = 'at least 1 where network.image_tokens is "clip"'
         raise _error("network.image_embed_dim", needed, network.image_embed_dim)
+
+
+def _check_person(preprocess: PreprocessConfig) -> None:
+    """Refuse to follow the second person of clips that may show one only."""
+    person, most = preprocess.person, preprocess.max_people
+    if isinstance(person, int) and 0 < most < person:
+        at_least = f"0 (any number) or at least preprocess.person ({person})"
+        raise _error("preprocess.max_people", at_least, most)
 
 
 def _check_sharding(recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ TENSOR_FIELDS = (
     "image_embeds",
     "motion_mask",
     "frames",
+    "thumbnail",
 )
 
 
@@ -51,6 +53,10 @@ class Clip:
     image_embeds: torch.Tensor | None = None  # (D,) float16
     motion_mask: torch.Tensor | None = None  # (F, h, w) bool
     frames: NDArray[np.uint8] | None = None  # (F, H, W, 3) RGB
+    thumbnail: torch.Tensor | None = None  # (N,) uint8: a JPEG with skeleton and face box
+    people: int | None = None  # that are seen at a time, the one who is followed included
+    confidence: float | None = None  # mean score of the body points, [0, 1]
+    face_box: tuple[int, int, int, int] | None = None  # left, top, right, bottom: see `IndexRow`
 
     @property
     def num_frames(self) -> int:
@@ -71,6 +77,21 @@ class IndexRow:
     reference_index: int
     has_face: bool
     sha256: str  # of the clip's tensors, see `hash_tensors`
+    people: int | None = None
+    confidence: float | None = None
+    motion_share: float | None = None  # share of places that move, [0, 1]
+    # Of the face crop, in pixels of the video's frame: square, and may reach beyond the frame.
+    face_box: tuple[int, int, int, int] | None = None
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> IndexRow:
+        """Return the row that was written as JSON.
+
+        Raises:
+            TypeError: It has other columns.
+        """
+        box = row.get("face_box")
+        return cls(**{**row, "face_box": None if box is None else tuple(box)})
 
 
 def make_clip_id(source: str, start_frame: int) -> str:
@@ -113,11 +134,17 @@ def clip_from_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> Clip:
         image_embeds=tensors.get("image_embeds"),
         motion_mask=tensors.get("motion_mask"),
         frames=None if frames is None else frames.numpy(),
+        thumbnail=tensors.get("thumbnail"),
+        people=row.people,
+        confidence=row.confidence,
+        face_box=row.face_box,
     )
 
 
 def describe_clip(clip: Clip, shard: str) -> IndexRow:
     """Return the index row of `clip` in the file `shard`."""
+    mask = clip.motion_mask
+    motion = None if mask is None else round(float(mask.float().mean()), 4)
     return IndexRow(
         clip_id=clip.clip_id,
         shard=shard,
@@ -128,6 +155,10 @@ def describe_clip(clip: Clip, shard: str) -> IndexRow:
         reference_index=clip.reference_index,
         has_face=clip.face_latents is not None,
         sha256=hash_tensors(clip_tensors(clip)),
+        people=clip.people,
+        confidence=clip.confidence,
+        motion_share=motion,
+        face_box=clip.face_box,
     )
 
 

@@ -49,7 +49,9 @@ class Shard:
         self.path = path
         try:
             self._file = cast("Any", safe_open(path, framework="pt"))  # its methods have no types
-            self.rows = [IndexRow(**row) for row in json.loads(self._file.metadata()["clips"])]
+            self.rows = [
+                IndexRow.from_json(row) for row in json.loads(self._file.metadata()["clips"])
+            ]
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise damaged_shard(path, str(error)) from error
         self._fields: dict[str, list[str]] = {}
@@ -93,7 +95,7 @@ def read_index(folder: Path) -> list[IndexRow]:
     path = folder / "index.jsonl"
     parts = _parts(folder)
     try:
-        rows = [IndexRow(**row) for row in read_rows(path)]
+        rows = [IndexRow.from_json(row) for row in read_rows(path)]
     except TypeError as error:
         raise InputError(
             f"{path} must have the columns of format {FORMAT_VERSION}, got others ({error}).",

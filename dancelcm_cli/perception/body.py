@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dancelcm_cli.config.schema import Person
+from dancelcm_cli.perception.people import choose_person
 from dancelcm_cli.perception.region import Array, Frame, Region
 from dancelcm_cli.perception.tflite import TfliteNetwork, sigmoid
 
@@ -33,21 +35,26 @@ class Body:
 
 
 class BodyFinder:
-    """Finds the most prominent person of a frame."""
+    """Finds the people of a frame."""
 
     def __init__(self, models: Path) -> None:
         self._network = TfliteNetwork(models / "pose_detection.tflite")
         self._anchors = _anchors(self._network.side)
 
-    def find(self, frame: Frame) -> Region | None:
-        """Return the region of the person in an RGB frame (H, W, 3), or None.
+    def find(self, frame: Frame, person: Person = "largest") -> Region | None:
+        """Return the region of a person in an RGB frame (H, W, 3), or None.
 
-        Of several people it is the one whose size times score is largest.
+        Of several people it is the one that `choose_person` names; a size is multiplied by its
+        score.
         """
         points, sizes, weights = self._candidates(frame)
-        if not weights.any():
+        people = _apart(points[:, 0], sizes, weights)
+        hips = Region.of_frame(frame).to_frame(points[people, 0])
+        places = hips / np.array(frame.shape[1::-1])
+        number = choose_person(person, (weights * sizes)[people], places)
+        if number is None:
             return None
-        best = int(np.argmax(weights * sizes))
+        best = people[number]
         offsets = np.linalg.norm(points - points[best], axis=-1).max(axis=-1)
         weights = weights * (offsets < 0.3 * sizes[best])  # the boxes of the same person
         whole = Region.of_frame(frame)
@@ -57,13 +64,7 @@ class BodyFinder:
     def count(self, frame: Frame) -> int:
         """Return how many people there are in an RGB frame (H, W, 3)."""
         points, sizes, weights = self._candidates(frame)
-        people = 0
-        while weights.any():
-            best = int(np.argmax(weights * sizes))
-            apart = np.linalg.norm(points[:, 0] - points[best, 0], axis=-1)
-            weights = weights * (apart > APART * sizes[best])
-            people += 1
-        return people
+        return len(_apart(points[:, 0], sizes, weights))
 
     def _candidates(self, frame: Frame) -> tuple[Array, Array, Array]:
         """Return of every box its hips and rim (N, 2, 2), size (N,) and score (N,), 0 for nobody.
@@ -96,6 +97,17 @@ class BodyReader:
         centre, rim = region.to_frame(places[NUM_POINTS : NUM_POINTS + 2])
         scores = sigmoid(landmarks[:NUM_POINTS, 3:]).min(axis=-1)
         return Body(points, scores, Region.about(centre, rim - centre, ROOM))
+
+
+def _apart(hips: Array, sizes: Array, weights: Array) -> list[int]:
+    """Return the box that shows each person best, the most prominent first; 0 weighs nobody."""
+    people = []
+    while weights.any():
+        best = int(np.argmax(weights * sizes))
+        people.append(best)
+        away = np.linalg.norm(hips - hips[best], axis=-1)
+        weights = weights * (away > APART * sizes[best])
+    return people
 
 
 def _anchors(side: int) -> Array:

@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dancelcm_cli.config.schema import Person
 from dancelcm_cli.errors import ConfigError, InputError
 
 BODY = slice(0, 18)
@@ -34,17 +35,23 @@ HIDDEN_SCORE = 0.5  # of an annotated point behind something: detectors find suc
 
 
 class PoseDetector(Protocol):
-    """Finds the most prominent person in every frame of a clip."""
+    """Finds a person in every frame of a clip."""
 
     @property
     def name(self) -> str:
         """What the detector is called in recipes and records."""
         ...
 
-    def detect(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    @property
+    def device(self) -> str:
+        """Where it really runs: "cpu" or "cuda"."""
+        ...
+
+    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
         """Return the keypoints (F, 134, 3) of consecutive RGB frames (F, H, W, 3).
 
-        A frame without a person has scores of 0 throughout.
+        `person` says who it is where several are seen: "largest", "center" or a number, counted
+        from the left. A frame without that person has scores of 0 throughout.
         """
         ...
 
@@ -53,21 +60,31 @@ class PoseDetector(Protocol):
         ...
 
 
-def load_detector(name: str, models: Path) -> PoseDetector:
+def load_detector(name: str, models: Path, device: str = "cpu") -> PoseDetector:
     """Return the detector called `name`, with its weights read from the folder `models`.
+
+    It runs on `device`, "cpu" or "cuda", if it can: see its own `device`.
 
     Raises:
         ConfigError: there is no detector of that name.
         WeightsMissingError: `models` lacks a weight file.
     """
-    if name != "blazepose":
-        raise ConfigError(
-            f"the pose detector must be blazepose, got {name}",
-            "pass --set preprocess.pose_detector=blazepose",
-        )
-    from dancelcm_cli.perception.blazepose import BlazePose
+    if name == "blazepose":
+        from dancelcm_cli.perception.blazepose import BlazePose
 
-    return BlazePose(models)
+        return BlazePose(models)
+    if name == "dwpose":
+        from dancelcm_cli.perception.dwpose import DWPose
+
+        return DWPose(models, device)
+    if name == "openpose":
+        from dancelcm_cli.perception.openpose import OpenPose
+
+        return OpenPose(models, device)
+    raise ConfigError(
+        f"the pose detector must be dwpose, openpose or blazepose, got {name}",
+        "pass --pose-detector blazepose: it needs no download",
+    )
 
 
 def annotation_path(video: Path) -> Path | None:

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
-from dancelcm_cli.config.schema import PreprocessConfig, Recipe
-from dancelcm_cli.core.device import pick_device
-from dancelcm_cli.core.image_encoder import require_image_encoder
-from dancelcm_cli.core.model_folder import load_image_encoder, load_vae, read_config
-from dancelcm_cli.core.vae import reduction
-from dancelcm_cli.data.bundled import bundled
-from dancelcm_cli.data.clips import hash_tensors
+from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.shard_files import part_name
 from dancelcm_cli.data.shards import ShardWriter
 from dancelcm_cli.errors import InputError, InterruptedRunError
-from dancelcm_cli.preprocess.encoding import ClipMaker
-from dancelcm_cli.preprocess.poses import PoseFinder
+from dancelcm_cli.preprocess.engine import Engine, InProcess
+from dancelcm_cli.preprocess.planning import Planner
+from dancelcm_cli.preprocess.preparation import prepare
+from dancelcm_cli.preprocess.recording import Recorder
+from dancelcm_cli.preprocess.report import REPORT, write_report
 from dancelcm_cli.preprocess.sources import Source, find_videos, share_of
-from dancelcm_cli.preprocess.worker import Worker
+from dancelcm_cli.preprocess.stages import StageSettings, encode, fingerprint, read, survey
 from dancelcm_cli.progress import Progress
 
 MEBIBYTE = 2**20
-LIBRARIES = ("av", "numpy", "torch")  # whose version may change what comes out
+IN_PROCESS = InProcess()
+CPU_REMEDIES = {
+    "dwpose": "With an NVIDIA GPU: pip uninstall onnxruntime, then pip install onnxruntime-gpu.",
+    "openpose": "With an NVIDIA GPU and a torch build for it, it runs there.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class PreprocessSummary:
     skipped: dict[str, int]  # how often each reason stands in skipped.jsonl
     seconds: float  # that this run took
     frames_per_second: float  # of clips made by this run
+    stage_seconds: dict[str, float]  # that each stage took, summed over the processes
 
 
 def preprocess_videos(
@@ -49,6 +49,7 @@ def preprocess_videos(
     recipe: Recipe,
     progress: Progress,
     share: tuple[int, int] | None = None,
+    engine: Engine = IN_PROCESS,
 ) -> PreprocessSummary:
     """Fill the shard folder `output` from the video, or the folder of videos, `videos`.
 
@@ -64,11 +65,13 @@ def preprocess_videos(
         progress: Told about each video.
         share: I and N: do the I-th, from 1, of N shares of the videos, in a folder of its own in
             `output`; `ShardReader` reads all of them as one.
+        engine: Where the work is done; the bytes written are the same.
 
     Raises:
         InputError: There are no videos, or none gave a clip; `output` was made otherwise.
         ConfigError: The recipe's sizes do not fit the autoencoder.
         WeightsMissingError: The model's network needs an image encoder, and it has none.
+        OutOfMemoryError: Workers were killed again and again.
         InterruptedRunError: Ctrl-C was pressed.
     """
     started = time.perf_counter()
@@ -76,24 +79,20 @@ def preprocess_videos(
     sources = find_videos(videos)
     if share is not None:
         sources, output = share_of(sources, *share), output / part_name(*share)
-    encoders = _load_encoders(model, recipe) if config.store == "latents" else (None, None)
-    maker, poses = ClipMaker(config, *encoders), PoseFinder(config.pose_detector)
+    settings, manifest = prepare(model, recipe, output)
     shard_bytes = config.shard_megabytes * MEBIBYTE
-    manifest = _manifest(config, *encoders)
     with ShardWriter(output, recipe_to_toml(recipe), manifest, shard_bytes) as writer:
         before = writer.num_clips
-        worker = Worker(writer, maker, poses)
-        _work_off(sources, worker, progress)
+        planner, recorder = Planner(writer, config), Recorder(writer)
+        with engine:
+            _work_off(sources, settings, engine, planner, recorder, progress)
     made = writer.num_clips - before
-    if sources and not worker.num_new:
-        progress.note(f"All {len(sources)} videos are done already: nothing new.")
-    if worker.num_faceless:
-        progress.note(
-            f"{worker.num_faceless} of {made} clips show no face; they are kept without one."
-        )
+    _tell(progress, len(sources), made, planner, recorder)
     skipped = Counter(row.reason for row in writer.skipped)
     if not writer.num_clips and share is None:  # the other shares may hold some
         raise _nothing_kept(videos, output, skipped)
+    if planner.num_new or not (output / REPORT).is_file():
+        write_report(output)
     seconds = time.perf_counter() - started
     return PreprocessSummary(
         output=output,
@@ -101,17 +100,35 @@ def preprocess_videos(
         skipped=dict(sorted(skipped.items())),
         seconds=seconds,
         frames_per_second=made * config.num_frames / seconds,
+        stage_seconds=recorder.watch.seconds,
     )
 
 
-def _work_off(sources: list[Source], worker: Worker, progress: Progress) -> None:
+def _work_off(
+    sources: list[Source],
+    settings: StageSettings,
+    engine: Engine,
+    planner: Planner,
+    recorder: Recorder,
+    progress: Progress,
+) -> None:
     done = 0
     try:
         with progress.task("Preprocessing", len(sources)) as advance:
-            for source in sources:
-                worker.process(source)
+
+            def finished(name: str) -> None:
+                nonlocal done
                 done += 1
-                advance(1, source.name)
+                advance(1, name)
+
+            warn_of_cpu = CpuWarning(settings.detector, progress)
+            candidates = planner.sift(engine.map(fingerprint, sources), finished)
+            jobs = planner.jobs(engine.map(partial(survey, settings), candidates))
+            for reading in engine.chain(partial(read, settings), partial(encode, settings), jobs):
+                recorder.record(reading)
+                warn_of_cpu(recorder)
+                if reading.job.last:
+                    finished(reading.job.name)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"Interrupted after {done} of {len(sources)} videos.",
@@ -119,33 +136,38 @@ def _work_off(sources: list[Source], worker: Worker, progress: Progress) -> None
         ) from None
 
 
-def _load_encoders(model: Path | None, recipe: Recipe) -> tuple[Any, Any | None]:
-    """Return autoencoder and, where the model has one, image encoder."""
-    folder, device = model or bundled("tiny/teacher"), pick_device(recipe.device)
-    vae: Any = load_vae(folder)
-    image_encoder = load_image_encoder(folder)
-    network = folder / "unet" / "config.json"
-    if network.is_file():
-        require_image_encoder(read_config(network), image_encoder)
-    return vae.to(device), None if image_encoder is None else image_encoder.to(device)
+def _tell(
+    progress: Progress,
+    num_sources: int,
+    made: int,
+    planner: Planner,
+    recorder: Recorder,
+) -> None:
+    """Tell what the user should know besides the counts."""
+    if num_sources and not planner.num_new:
+        progress.note(f"All {num_sources} videos are done already: nothing new.")
+    if recorder.num_faceless:
+        progress.note(
+            f"{recorder.num_faceless} of {made} clips show no face; they are kept without one."
+        )
 
 
-def _manifest(
-    config: PreprocessConfig, vae: Any | None, image_encoder: Any | None
-) -> dict[str, object]:
-    """Return what clips depend on, and the versions that made them."""
-    versions = {"dancelcm": __version__, **{name: version(name) for name in LIBRARIES}}
-    manifest: dict[str, object] = {"preprocess": asdict(config), "versions": versions}
-    if vae is not None:
-        manifest["autoencoder"] = {
-            "latent_channels": vae.config.latent_channels,
-            "scaling_factor": vae.config.scaling_factor,
-            "reduction": reduction(vae),
-            "sha256": hash_tensors(vae.state_dict()),
-        }
-    if image_encoder is not None:
-        manifest["image_encoder"] = {"sha256": hash_tensors(image_encoder.state_dict())}
-    return manifest
+class CpuWarning:
+    """Tells once that a detector which is meant for a GPU runs on the CPU, and how fast."""
+
+    def __init__(self, detector: str, progress: Progress) -> None:
+        self._detector, self._progress = detector, progress
+        self._is_due = detector in CPU_REMEDIES
+
+    def __call__(self, recorder: Recorder) -> None:
+        """Warn if frames have been looked at on the CPU."""
+        rate = recorder.watch.rate("detect")
+        if self._is_due and rate and "cpu" in recorder.devices:
+            self._progress.note(
+                f"WARNING: {self._detector} runs on the CPU, {rate:.1f} frames/s in each worker."
+                f" {CPU_REMEDIES[self._detector]}"
+            )
+            self._is_due = False
 
 
 def _nothing_kept(videos: Path, output: Path, skipped: Counter[str]) -> InputError:

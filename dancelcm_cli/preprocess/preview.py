@@ -11,20 +11,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dancelcm_cli.config.schema import PreprocessConfig
+from dancelcm_cli.data.detector_weights import detector_of
 from dancelcm_cli.data.footage import open_footage
 from dancelcm_cli.data.video import write_video
-from dancelcm_cli.errors import InputError
-from dancelcm_cli.perception.drawing import draw_pose
 from dancelcm_cli.perception.face import FaceCrop, FaceCropper
 from dancelcm_cli.preprocess.filters import Frames, Keypoints, Rejection
+from dancelcm_cli.preprocess.marking import marked
 from dancelcm_cli.preprocess.poses import PoseFinder
-from dancelcm_cli.preprocess.screening import Screened, screen_footage
-from dancelcm_cli.preprocess.windows import plan_windows
+from dancelcm_cli.preprocess.screening import Screened, screen_windows
+from dancelcm_cli.preprocess.stopwatch import Stopwatch
+from dancelcm_cli.preprocess.windows import frames_of, plan_windows
 from dancelcm_cli.progress import Progress
 
 KEPT = (60, 220, 60)  # colours of captions
 LEFT_OUT = (255, 120, 110)
-FACE = (255, 220, 0)
 FONT_SHARE = 0.04  # height of the text, in frame heights
 MIN_FONT = 10  # pixels
 LINES, LINE_HEIGHT = 3, 1.3  # of the strip; in font sizes
@@ -47,21 +47,16 @@ def preview_video(
         InputError: The video cannot be read, or has no annotation where one is asked for.
     """
     footage = open_footage(video, config.folder_fps)
-    poses = PoseFinder(config.pose_detector).of_video(footage)
-    if poses is None:
-        raise InputError(
-            f"{video} must have its annotation beside it, but there is no"
-            f" {video.with_suffix('.npz').name}.",
-            hint="Pass --pose-detector auto to have the keypoints detected.",
-        )
+    poses = PoseFinder(config, detector_of(config.pose_detector)).of_video(footage)
     plan = plan_windows(footage.times, footage.fps, config.num_frames, config.frame_stride)
-    parts = screen_footage(footage, plan, poses, config)
-    total = len(plan.windows) + (plan.tail is not None)
+    windows = [*plan.windows, plan.tail] if plan.tail else plan.windows
+    frames = footage.frames(frames_of(windows))
+    parts = screen_windows(frames, windows, poses, config, Stopwatch())
     verdicts: Counter[str] = Counter()
 
     def pictures() -> Iterator[Frames]:
         faces = FaceCropper()
-        for part in progress.track(parts, "Previewing", total):
+        for part in progress.track(parts, "Previewing", len(windows)):
             verdicts[part.rejection.reason if part.rejection else "kept"] += 1
             yield from _annotated(part, faces, config.face_size)
 
@@ -87,11 +82,6 @@ def annotate_frame(
     The strip tells what it is (`caption`), whether it is kept, and if not, why.
     """
     height, width = frame.shape[:2]
-    skeleton = draw_pose(pose, height, width)
-    picture = Image.fromarray(np.where(skeleton.any(axis=-1, keepdims=True), skeleton, frame))
-    if face is not None:
-        thickness = max(1, height // 200)
-        ImageDraw.Draw(picture).rectangle(face.box, outline=FACE, width=thickness)
     size = max(MIN_FONT, round(FONT_SHARE * height))
     strip = Image.new("RGB", (width, round(LINES * LINE_HEIGHT * size)))
     verdict = ["kept"] if rejection is None else [rejection.reason, rejection.detail]
@@ -99,4 +89,4 @@ def annotate_frame(
     for line, text in enumerate([caption, *verdict]):
         place = (size // 2, round(line * LINE_HEIGHT * size))
         ImageDraw.Draw(strip).text(place, text, fill=colour, font=font)
-    return np.concatenate([np.array(strip), np.array(picture)])
+    return np.concatenate([np.array(strip), marked(frame, pose, face)])

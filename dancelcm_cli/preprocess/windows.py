@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -31,6 +31,11 @@ class Plan:
     fps: float  # frames per second of the clips
     windows: tuple[Window, ...]
     tail: Window | None  # what is left at the end; all of it if not even one window fits
+
+
+def frames_of(windows: Iterable[Window]) -> list[int]:
+    """Return the numbers of all the windows' frames in the video, one window after the other."""
+    return [index for window in windows for index in window.indices]
 
 
 def plan_windows(

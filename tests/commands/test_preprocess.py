@@ -94,3 +94,20 @@ def test_a_share_that_is_none_is_refused(videos: Path, tmp_path: Path, share: st
 
 def test_something_to_work_on_must_be_named() -> None:
     assert isinstance(preprocess().exception, InputError)
+
+
+@pytest.mark.slow
+def test_several_workers_fill_the_folder_as_one_does(videos: Path, tmp_path: Path) -> None:
+    for workers in ("1", "2"):
+        output = tmp_path / workers
+        result = preprocess(videos, *SMALL, "--workers", workers, "--output", output)
+        assert result.exit_code == 0
+    one, two = (path.read_bytes() for path in sorted(tmp_path.glob("[12]/shard-*.safetensors")))
+    assert one == two
+
+
+@pytest.mark.parametrize("person", ["0", "10", "left"])
+def test_a_person_that_is_none_is_refused(videos: Path, tmp_path: Path, person: str) -> None:
+    result = preprocess(videos, "--person", person, "--output", tmp_path / "shards")
+    assert isinstance(result.exception, ConfigError)
+    assert "preprocess.person must be one of largest, center, 1" in result.exception.message

@@ -58,6 +58,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     return replace(
         recipe,
         network=load_recipe(draw(st.sampled_from(recipe_names()))).network,
+        preprocess=replace(recipe.preprocess, max_people=0),
         distill=replace(recipe.distill, segments=segments, grid_size=50),
         schedule=Recipe().schedule,
         animate=replace(recipe.animate, overlap=0),

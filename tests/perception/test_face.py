@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -86,3 +87,43 @@ def test_beyond_the_frame_its_edge_goes_on(cropper: FaceCropper, dancer: Keypoin
     assert face is not None
     assert face.box[0] < 0
     assert (face.image == 90).all()
+
+
+def test_of_two_faces_it_is_the_one_of_the_person(
+    cropper: FaceCropper, dancer_frames: Frames, dancer: Keypoints
+) -> None:
+    small, large = dancer_frames[0], cv2.resize(dancer_frames[0], (512, 768))
+    pair = np.zeros((768, 768, 3), np.uint8)
+    pair[:, 256:], pair[:384, :256] = large, small
+    ours = dancer[0].copy()
+    ours[:, :2] *= (256 / 768, 384 / 768)
+    largest, own = cropper.crop(pair, 32), cropper.crop(pair, 32, ours)
+    assert largest is not None and own is not None
+    assert own.box[2] < 256 < largest.box[0]
+    expected = cropper.crop(small, 32)
+    assert expected is not None
+    np.testing.assert_allclose(own.box, expected.box, atol=6)
+
+
+def test_a_face_of_somebody_else_is_none(
+    cropper: FaceCropper, dancer_frames: Frames, dancer: Keypoints, hide: Callable[..., Keypoints]
+) -> None:
+    elsewhere = dancer[0].copy()
+    elsewhere[:, 1] += 0.4
+    elsewhere[[NOSE, 14, 15], 2] = 0.5  # on the far side of the head
+    assert cropper.crop(dancer_frames[0], 32, elsewhere) is None
+    headless = hide(dancer[0], [NOSE, 14, 15, 16, 17], 0.0)
+    assert cropper.crop(dancer_frames[0], 32, headless) is None
+
+
+def test_small_faces_are_looked_at_closely(
+    cropper: FaceCropper, dancer_frames: Frames, dancer: Keypoints
+) -> None:
+    hidden = dancer.copy()
+    hidden[:, [NOSE, 14, 15], 2] = 0.5  # so that the points cannot stand in for the face
+    tiny = [cv2.resize(frame, (73, 110), interpolation=cv2.INTER_AREA) for frame in dancer_frames]
+    alone = [cropper.crop(frame, 32) for frame in tiny]
+    known = [cropper.crop(frame, 32, pose) for frame, pose in zip(tiny, hidden, strict=True)]
+    missed = alone.count(None)
+    assert missed >= 4  # of 6: they are 8 pixels wide
+    assert sum(face is not None for face in known) >= 6 - missed + 2

@@ -85,5 +85,5 @@ def test_the_confidence_is_that_of_the_body_alone() -> None:
 
 
 def test_an_unknown_detector_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="must be blazepose, got openpose"):
-        load_detector("openpose", tmp_path)
+    with pytest.raises(ConfigError, match="dwpose, openpose or blazepose, got mmpose"):
+        load_detector("mmpose", tmp_path)

@@ -10,8 +10,12 @@ from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.model_folder import load_vae
 from dancelcm_cli.core.vae import encode_frames
 from dancelcm_cli.errors import ConfigError
-from dancelcm_cli.preprocess.encoding import ClipMaker, choose_reference
+from dancelcm_cli.preprocess.drafts import Drafter, choose_reference
+from dancelcm_cli.preprocess.encoding import Encoder, check_sizes
+from dancelcm_cli.preprocess.screening import Screened
 from dancelcm_cli.preprocess.windows import Window
+
+CELL = 8  # pixels
 
 
 def random_window() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -22,8 +26,9 @@ def random_window() -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
 
 def test_the_reference_is_one_of_the_clips_frames(model: Path, recipe: Recipe) -> None:
     frames, keypoints = random_window()
-    clip = ClipMaker(recipe.preprocess, load_vae(model)).make(
-        "a.mp4", 12.0, Window(8, (8, 10, 12, 14)), frames, keypoints
+    part = Screened(Window(8, (8, 10, 12, 14)), frames, keypoints, 1, None)
+    clip = Encoder(load_vae(model), None).encode(
+        Drafter(recipe.preprocess, CELL).draft("a.mp4", 12.0, part)
     )
     assert clip.latents is not None
     assert clip.reference_latents is not None
@@ -41,9 +46,8 @@ def test_a_face_is_cut_from_the_frame_before_it_is_shrunk(model: Path, recipe: R
     keypoints[..., 2] = 0
     keypoints[:, [0, 14, 15]] = [(0.5, 0.6, 1), (0.4, 0.5, 1), (0.6, 0.5, 1)]
     vae = load_vae(model)
-    clip = ClipMaker(recipe.preprocess, vae).make(
-        "a.mp4", 12.0, Window(0, (0, 1, 2, 3)), frames, keypoints
-    )
+    part = Screened(Window(0, (0, 1, 2, 3)), frames, keypoints, 1, None)
+    clip = Encoder(vae, None).encode(Drafter(recipe.preprocess, CELL).draft("a.mp4", 12.0, part))
     assert clip.face_latents is not None
     assert clip.face_latents.shape == (4, 2, 2)
     grey = encode_frames(vae, np.full((1, 16, 16, 3), 128, np.uint8))[:, 0].half()
@@ -52,9 +56,8 @@ def test_a_face_is_cut_from_the_frame_before_it_is_shrunk(model: Path, recipe: R
 
 def test_stored_frames_need_no_autoencoder(recipe: Recipe) -> None:
     frames, keypoints = random_window()
-    clip = ClipMaker(recipe.preprocess, None).make(
-        "a.mp4", 12.0, Window(0, (0, 1, 2, 3)), frames, keypoints
-    )
+    part = Screened(Window(0, (0, 1, 2, 3)), frames, keypoints, 1, None)
+    clip = Encoder(None, None).encode(Drafter(recipe.preprocess, None).draft("a.mp4", 12.0, part))
     assert clip.frames is not None
     assert clip.frames.shape == (4, 32, 24, 3)
     assert clip.latents is None
@@ -70,8 +73,8 @@ def test_the_frame_that_shows_body_and_face_best_is_chosen() -> None:
 
 
 @pytest.mark.parametrize("name", ["height", "width", "face_size"])
-def test_sizes_must_fit_the_autoencoder(model: Path, name: str) -> None:
+def test_sizes_must_fit_the_autoencoder(name: str) -> None:
     config = load_recipe(None, [f"preprocess.{name}=20"]).preprocess
     with pytest.raises(ConfigError, match=f"{name} must be a multiple of 8") as caught:
-        ClipMaker(config, load_vae(model))
+        check_sizes(config, CELL)
     assert f"preprocess.{name}=16" in caught.value.hint

@@ -10,13 +10,16 @@ from PIL import Image
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.image_encoder import encode_image
 from dancelcm_cli.data.bundled import bundled
+from dancelcm_cli.data.detector_weights import FETCHED
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.data.video import iter_frames, write_video
+from dancelcm_cli.data.weight_files import CACHE_VARIABLE, weights_folder, weights_path
+from dancelcm_cli.data.weight_table import weight_file
 from dancelcm_cli.errors import InputError, InterruptedRunError, WeightsMissingError
 from dancelcm_cli.perception.face import FaceCropper
-from dancelcm_cli.preprocess.encoding import ClipMaker
+from dancelcm_cli.preprocess.drafts import Drafter
 from dancelcm_cli.preprocess.pipeline import PreprocessSummary, preprocess_videos
 from dancelcm_cli.preprocess.verification import verify_shards
 from dancelcm_cli.progress import SilentProgress
@@ -62,7 +65,9 @@ def run(tmp_path: Path, videos: Path, model: Path, recipe: Recipe) -> Run:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    del files["report.html"]  # it names the folder
+    return files
 
 
 def test_all_that_fits_is_kept_and_the_rest_is_listed(run: Run) -> None:
@@ -130,17 +135,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     whole = contents(run("whole").output)
-    make = ClipMaker.make
+    draft = Drafter.draft
     made: list[object] = []
 
     def stop_after(*arguments: object) -> object:
         if len(made) == calls:
             raise KeyboardInterrupt
         made.append(arguments)
-        return make(*arguments)  # type: ignore[arg-type]
+        return draft(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(ClipMaker, "make", stop_after)
+        patched.setattr(Drafter, "draft", stop_after)
         with pytest.raises(InterruptedRunError, match="Interrupted after") as caught:
             run("resumed")
     assert "same command again" in caught.value.hint
@@ -342,3 +347,18 @@ def test_the_bundled_dancer_becomes_a_clip_with_a_face(
     assert clip.motion_mask is not None
     assert 0.05 < clip.motion_mask.float().mean() < 0.5
     assert (clip.reference_keypoints[:, 2] == 1).mean() > 0.9
+
+
+def test_a_folder_stays_with_the_detector_that_began_it(
+    run: Run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    chosen = replace(recipe, preprocess=replace(recipe.preprocess, pose_detector="auto"))
+    first = run(recipe=chosen)
+    for name in FETCHED["dwpose"]:  # now there is a better one
+        path = weights_path(weight_file(name), weights_folder())
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert run(recipe=chosen).kept == first.kept
+    with pytest.raises(InputError, match="sha256"):  # a new folder would take it
+        run("other", recipe=chosen)

@@ -9,7 +9,8 @@ from dancelcm_cli.data.video import read_frames
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.face import FaceCrop
 from dancelcm_cli.preprocess.filters import Rejection
-from dancelcm_cli.preprocess.preview import FACE, annotate_frame, preview_video
+from dancelcm_cli.preprocess.marking import FACE
+from dancelcm_cli.preprocess.preview import annotate_frame, preview_video
 from dancelcm_cli.progress import SilentProgress
 from tests.preprocess.conftest import WriteAnnotated
 
