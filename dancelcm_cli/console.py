@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from operator import length_hint
@@ -199,15 +199,23 @@ def print_json(value: object) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], text_columns: int = 1
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    text_columns: int = 1,
+    bold: Container[tuple[int, int]] = (),
 ) -> None:
-    """Print a table on stdout; its first `text_columns` are text, the others are numbers."""
+    """Print a table on stdout; its first `text_columns` are text, the others are numbers.
+
+    The cells (row, column) in `bold` stand out.
+    """
     table = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index < text_columns else "right"
         table.add_column(column, justify=justify, no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+    for place, row in enumerate(rows):
+        styles = ("bold" if (place, column) in bold else "" for column in range(len(columns)))
+        table.add_row(*(Text(str(cell), style) for cell, style in zip(row, styles, strict=True)))
     console = Console()
     needed = Console(width=UNLIMITED).measure(table).maximum
     console.width = max(console.width, needed)  # a number that is cut off is a wrong number

@@ -22,9 +22,13 @@ from dancelcm_cli.commands.runs import run_folder
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.console import RichProgress, print_result, print_table
 from dancelcm_cli.errors import ConfigError
+from dancelcm_cli.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
+    from dancelcm_cli.core.processes import Processes
     from dancelcm_cli.evaluate.generation import Generate, Maker
+    from dancelcm_cli.evaluate.plan import Plan
+    from dancelcm_cli.evaluate.results import EvaluationResult
     from dancelcm_cli.evaluate.self_check import Check
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -76,6 +80,30 @@ MetricsOption = Annotated[
         show_default="the protocol's",
     ),
 ]
+IdsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ids",
+        metavar="FILE",
+        help="Text file that names the videos to take, one a line.",
+        show_default="the data set's test split",
+    ),
+]
+BeyondOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--beyond/--no-beyond",
+        help="Measure what the papers do not: faces, sharpness, flicker and warp error.",
+        show_default="beyond" if DEFAULTS.evaluate.beyond else "no-beyond",
+    ),
+]
+PoseOption = Annotated[
+    bool,
+    typer.Option("--pose", help="Measure whether poses are the truth's, as BlazePose finds them."),
+]
+AllowMissingOption = Annotated[
+    bool, typer.Option("--allow-missing", help="Score what is there of incomplete predictions.")
+]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Fail where a metric cannot be measured.")
 ]
@@ -84,6 +112,14 @@ BoundsOption = Annotated[
 ]
 SelfCheckOption = Annotated[
     bool, typer.Option("--self-check", help="First compare the metrics with published numbers.")
+]
+RepeatOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--repeat",
+        metavar="REPORT",
+        help="Do exactly what an earlier evaluation did; only --output and --device may be added.",
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -98,58 +134,108 @@ def evaluate(
     predictions: PredictionsOption = None,
     model: ModelOption = None,
     steps: StepsOption = None,
+    ids: IdsOption = None,
     metrics: MetricsOption = None,
+    beyond: BeyondOption = None,
+    pose: PoseOption = False,
+    allow_missing: AllowMissingOption = False,
     strict: StrictOption = False,
     bounds: BoundsOption = False,
     self_check: SelfCheckOption = False,
+    repeat: RepeatOption = None,
     output: OutputOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Score videos against the truth: L1, PSNR, SSIM, LPIPS and FVD.
+    """Score videos against the truth: L1, PSNR, SSIM, LPIPS, FVD and more.
 
     Every table has a row for the repeated reference frame, which a model has to
     beat. LPIPS and FVD need weights: `dancelcm models fetch lpips-vgg i3d`.
-    Writes results.json, protocol.json, per_video.csv and report.md.
+    Writes report.html, report.md, results.json, protocol.json and the scores of
+    every video and frame. `accelerate launch -m dancelcm_cli evaluate ...`
+    shares the videos among processes.
     """
     flags = {
         "evaluate.steps": _as_list(steps, quote=""),
         "evaluate.metrics": _as_list(metrics, quote='"'),
+        "evaluate.beyond": None if beyond is None else str(beyond).lower(),
+        "evaluate.pose": "true" if pose else None,
+        "evaluate.allow_missing": "true" if allow_missing else None,
         "evaluate.strict": "true" if strict else None,
         "seed": seed,
-        "device": device,
     }
-    resolved = resolve_recipe(recipe, settings, flags)
-    report = run_folder("evaluate", output, None)
-    progress = RichProgress()
-    checks = _self_check(resolved, report, progress) if self_check else ()
-    if dataset is None and self_check:
-        return
-    if dataset is None:
+    given = dataset, data, truth, ids, predictions, model, recipe, settings, *flags.values()
+    if repeat is not None and any(value not in (None, False) for value in (*given, bounds)):
+        raise ConfigError(
+            "--repeat must come alone, or with --output and --device.",
+            hint=f"Type: dancelcm evaluate --repeat {repeat}",
+        )
+    resolved = resolve_recipe(recipe, settings, {**flags, "device": device})
+    if repeat is None and dataset is None and not self_check:
         raise ConfigError("--dataset must say which videos are scored.", "Type: --dataset dance")
 
+    from dancelcm_cli.core.processes import join_processes
+
+    processes = join_processes(resolved.device)
+    (report, *_) = processes.gather(run_folder("evaluate", output, None))
+    progress: Progress = RichProgress() if processes.first else SilentProgress()
+    checks = _self_check(resolved, report, progress) if self_check and processes.first else ()
+    if repeat is not None:
+        from dancelcm_cli.evaluate.plan import read_plan
+
+        plan, recorded = read_plan(repeat)
+        _run(plan, replace(recorded, device=resolved.device), report, progress, checks, processes)
+    elif dataset is not None:
+        from dancelcm_cli.data.bundled import bundled
+        from dancelcm_cli.evaluate.plan import Plan
+
+        models = tuple(model or ()) or (() if predictions else (bundled("tiny/student"),))
+        plan = Plan(dataset, data, truth, ids, tuple(predictions or ()), models, bounds)
+        _run(plan, resolved, report, progress, checks, processes)
+
+
+def _run(
+    plan: Plan,
+    recipe: Recipe,
+    report: Path,
+    progress: Progress,
+    checks: Sequence[Check],
+    processes: Processes,
+) -> None:
     from dancelcm_cli.data.bundled import bundled
     from dancelcm_cli.evaluate.datasets import open_dataset
+    from dancelcm_cli.evaluate.plan import write_plan
     from dancelcm_cli.evaluate.runner import evaluate_dataset
 
-    models = model or ([] if predictions else [bundled("tiny/student")])
-    bounding = (models or [bundled("tiny/student")])[0] if bounds else None
+    bounding = (plan.models or (bundled("tiny/student"),))[0] if plan.bounds else None
     result = evaluate_dataset(
-        open_dataset(dataset, data, truth),
+        open_dataset(plan.dataset, plan.data, plan.truth, plan.ids),
         report,
-        resolved,
+        recipe,
         progress,
-        predictions or (),
-        _makers(models, bounding, resolved),
+        plan.predictions,
+        _makers(plan.models, bounding, recipe),
         checks,
+        processes,
     )
+    if processes.first:
+        write_plan(plan, recipe, result.protocol, report)
+        _show(result, report, progress)
+
+
+def _show(result: EvaluationResult, report: Path, progress: Progress) -> None:
+    from dancelcm_cli.evaluate.tables import tables
+    from dancelcm_cli.evaluate.web_report import WEB_REPORT
+
     for note in result.notes:
         progress.note(note)
     title = f"{result.dataset}: {result.num_videos} videos, {result.num_frames} frames"
-    print_table(title, result.columns, result.table())
-    print_result({"report": report / "report.md"})
+    for table in tables(result):
+        print_table(title, table.columns, table.rows, bold=table.best)
+        title = ""
+    print_result({"split": result.split, "report": report / WEB_REPORT})
 
 
 def _as_list(items: str | None, quote: str) -> str | None:
@@ -159,7 +245,7 @@ def _as_list(items: str | None, quote: str) -> str | None:
     return f"[{', '.join(f'{quote}{item.strip()}{quote}' for item in items.split(','))}]"
 
 
-def _self_check(recipe: Recipe, report: Path, progress: RichProgress) -> tuple[Check, ...]:
+def _self_check(recipe: Recipe, report: Path, progress: Progress) -> tuple[Check, ...]:
     from dancelcm_cli.core.device import pick_device
     from dancelcm_cli.evaluate.self_check import (
         CHECK_COLUMNS,
@@ -190,7 +276,8 @@ def _makers(models: Sequence[Path], bounding: Path | None, recipe: Recipe) -> It
             animate = replace(recipe.animate, steps=steps)
             generate = _animator(model, replace(recipe, animate=animate))
             row = f"{name}, {steps} step{'s' if steps > 1 else ''}"
-            yield Maker(row, model, animate, recipe.seed, generate)
+            guided = 1 if animate.guidance_scale == 1.0 else 2  # with and without conditions
+            yield Maker(row, model, animate, recipe.seed, generate, steps * guided)
 
 
 def _animator(model: Path, recipe: Recipe) -> Generate:
@@ -205,7 +292,6 @@ def _animator(model: Path, recipe: Recipe) -> Generate:
 
     def generate(video: TestVideo, output: Path) -> None:
         index = video.reference_index
-        (reference,) = video.truth.frames([index])
-        predict_frames(animator(), reference, index, video.driving, output)
+        predict_frames(animator(), video.reference, index, video.driving, output)
 
     return generate

@@ -32,6 +32,8 @@ TENSOR_NAMES = frozenset(
         *(f"torch.{kind}Storage" for kind in STORAGES),
     }
 )
+# Files from before PyTorch 1.6 are five pickles and raw numbers; this number is the first of them.
+OLD_MAGIC, OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5
 IGNORED_NAMES = frozenset(  # what Lightning keeps beside the weights, as in SD 2.1's checkpoint
     {
         "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
@@ -57,7 +59,8 @@ class Ignored:
 def read_pickled_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a PyTorch checkpoint, or of the `state_dict` in it, by name.
 
-    They are mapped, not loaded: a tensor costs memory once it is touched, and gives it back.
+    They are mapped, not loaded (but for files from before PyTorch 1.6): a tensor costs memory once
+    it is touched, and gives it back.
 
     Raises:
         InputError: the file would import foreign code, is damaged, or holds no tensors.
@@ -66,7 +69,8 @@ def read_pickled_tensors(path: Path) -> dict[str, Tensor]:
     placeholders: list[Any] = [(Ignored, name) for name in IGNORED_NAMES]
     try:
         with torch.serialization.safe_globals(placeholders):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            mapped = zipfile.is_zipfile(path)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, RuntimeError, ValueError, LookupError, EOFError, UnpicklingError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -87,9 +91,8 @@ def refuse_foreign_code(path: Path) -> None:
     """
     try:
         if not zipfile.is_zipfile(path):
-            with path.open("rb") as file:
-                _refuse_foreign_names(path, file)
-            raise _damaged(path, "it is not in the zip format of PyTorch 1.6 and later")
+            _refuse_old_foreign_code(path)
+            return
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".pkl"):
@@ -97,6 +100,19 @@ def refuse_foreign_code(path: Path) -> None:
                         _refuse_foreign_names(path, file)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise _damaged(path, str(error)) from error
+
+
+def _refuse_old_foreign_code(path: Path) -> None:
+    """Do the same with a file from before PyTorch 1.6."""
+    with path.open("rb") as file:
+        _refuse_foreign_names(path, file)
+        file.seek(0)
+        first = {argument for _, argument, _ in pickletools.genops(file)}
+        if OLD_MAGIC not in first:
+            reason = "it is not in the zip format of PyTorch 1.6 and later, nor in the older one"
+            raise _damaged(path, reason)
+        for _ in range(1, OLD_PICKLES):
+            _refuse_foreign_names(path, file)
 
 
 def _refuse_foreign_names(path: Path, file: IO[bytes]) -> None:

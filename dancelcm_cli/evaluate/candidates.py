@@ -25,13 +25,13 @@ REFERENCE_ROWS = (REPEATED_REFERENCE, ROUND_TRIP)
 class Candidate:
     """A row: its name, where its frames come from, and how a video's are got.
 
-    `frames` yields the frame for each of a video's scored indices, in the form in which the
+    `frames` yields the frame for each of a video's scored indices, in the form in which the given
     protocol compares them. It may be called more than once.
     """
 
     name: str
     source: str
-    frames: Callable[[TestVideo], Iterator[Frame]]
+    frames: Callable[[TestVideo, Protocol], Iterator[Frame]]
 
 
 def true_frames(video: TestVideo, protocol: Protocol) -> Iterator[Frame]:
@@ -40,34 +40,27 @@ def true_frames(video: TestVideo, protocol: Protocol) -> Iterator[Frame]:
         yield _true_frame(frame, protocol)
 
 
-def repeat_reference(protocol: Protocol) -> Candidate:
+def repeat_reference() -> Candidate:
     """Return the candidate that shows the reference frame all the time."""
 
-    def frames(video: TestVideo) -> Iterator[Frame]:
+    def frames(video: TestVideo, protocol: Protocol) -> Iterator[Frame]:
         # One object all the time, so that a network needs to look at it only once a batch.
-        return repeat(_true_frame(_reference(video), protocol), len(video.scored_indices))
+        return repeat(_true_frame(video.reference, protocol), len(video.scored_indices))
 
     return Candidate(REPEATED_REFERENCE, "", frames)
 
 
-def show_predictions(
-    name: str, source: str, predictions: Mapping[str, FrameSource], protocol: Protocol
-) -> Candidate:
+def show_predictions(name: str, source: str, predictions: Mapping[str, FrameSource]) -> Candidate:
     """Return the candidate that shows `predictions`, by the name of their video."""
 
-    def frames(video: TestVideo) -> Iterator[Frame]:
-        true_height, true_width = _reference(video).shape[:2]
+    def frames(video: TestVideo, protocol: Protocol) -> Iterator[Frame]:
+        true_height, true_width = video.reference.shape[:2]
         for frame in predictions[video.name].frames(range(len(video.scored_indices))):
             height, width = frame.shape[:2]
             region = prediction_region(protocol, height, width, true_height, true_width)
             yield resize_region(protocol, frame, region)
 
     return Candidate(name, source, frames)
-
-
-def _reference(video: TestVideo) -> Frame:
-    (frame,) = video.truth.frames([video.reference_index])
-    return frame
 
 
 def _true_frame(frame: Frame, protocol: Protocol) -> Frame:

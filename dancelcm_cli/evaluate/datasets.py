@@ -9,46 +9,20 @@ folder   any folder of videos or of frame folders
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.protocol import Geometry
-from dancelcm_cli.evaluate.sources import (
-    FrameSource,
-    PictureFolder,
-    list_pictures,
-    list_sources,
-)
+from dancelcm_cli.evaluate import tiktok, ubc
+from dancelcm_cli.evaluate.protocol import Frame, Geometry
+from dancelcm_cli.evaluate.sources import FrameSource, Split, list_sources
 
 DATASETS = ("dance", "ubc", "tiktok", "folder")
 
-# The test split of DisCo, which the papers follow: two videos of the public set, eight of its own.
-# The list is from third-party training code; DisCo's documents do not give it.
-DISCO_TEST_IDS = (
-    "00337",
-    "00338",
-    "201_002_1x1",
-    "201_005_1x1",
-    "201_021_1x1",
-    "201_024_1x1",
-    "202_006_1x1",
-    "202_007_1x1",
-    "202_025_1x1",
-    "203_006_1x1",
-)
-PUBLIC_TEST_IDS = tuple(f"{number:05d}" for number in range(335, 341))
-
-_UBC_SITE = "https://vision.cs.ubc.ca/datasets/fashion/"
-_HOW_TO_GET = {
-    "ubc": f"Download the videos listed in {_UBC_SITE}resources/fashion_dataset/fashion_test.txt"
-    " into datasets/ubc/test, or name their folder with --data.",
-    "tiktok": "Get it from https://www.yasamin.page/hdnet_tiktok (or Kaggle:"
-    " yasaminjafarian/tiktokdataset) and unpack it into datasets/tiktok, or name its folder with"
-    " --data. DisCo's ten test videos: TikTok-v4 of github.com/Boese0601/MagicDance.",
-}
+_DANCE_NOTE = "Rendered dancers: no paper reports numbers on these videos."
+_FOLDER_NOTE = "Videos of your own: no paper reports numbers on them."
 
 
 @dataclass(frozen=True)
@@ -64,12 +38,33 @@ class TestVideo:
     truth: FrameSource
     driving: Path  # the motion: a video file or a folder of pictures
     reference_index: int = 0
-    indices: range | None = None
+    indices: Sequence[int] | None = None
 
     @property
-    def scored_indices(self) -> range:
+    def scored_indices(self) -> Sequence[int]:
         """The indices of the frames that are predicted and scored."""
         return range(self.truth.num_frames) if self.indices is None else self.indices
+
+    @property
+    def reference(self) -> Frame:
+        """The frame (H, W, 3) that the others are predicted from, uint8 RGB."""
+        (frame,) = self.truth.frames([self.reference_index])
+        return frame
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A data set that everybody has to download, with its reader."""
+
+    read: Callable[[Path, Sequence[str]], Split | None]
+    geometry: Geometry
+    how_to_get: str
+
+
+_PUBLISHED = {
+    "ubc": _Published(ubc.read_ubc, "squash", ubc.HOW_TO_GET),
+    "tiktok": _Published(tiktok.read_tiktok, "square-crop", tiktok.HOW_TO_GET),
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,9 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def open_dataset(name: str, data: Path | None, truth: Path | None = None) -> Dataset:
+def open_dataset(
+    name: str, data: Path | None, truth: Path | None = None, ids: Path | None = None
+) -> Dataset:
     """Return the test videos of the data set called `name`.
 
     Args:
@@ -92,6 +89,7 @@ def open_dataset(name: str, data: Path | None, truth: Path | None = None) -> Dat
         data: The data set's folder; None looks in `$DANCELCM_DATA/NAME` and `datasets/NAME`, and
             takes the bundled videos for "dance".
         truth: The folder of the true videos of "folder".
+        ids: A text file with the names of the videos to take in place of the usual ones.
 
     Raises:
         InputError: The name is unknown, or the data set is not there or not complete.
@@ -101,37 +99,22 @@ def open_dataset(name: str, data: Path | None, truth: Path | None = None) -> Dat
             f"The true videos of {name} must be its own, got {truth}.",
             hint=f"Use `--dataset folder --truth {truth}`, or `--data` for the place of {name}.",
         )
+    wanted = () if ids is None else _read_ids(ids)
     if name == "dance":
-        return _open_dance(data if data is not None else bundled("samples/dance"))
-    if name == "folder":
-        return _open_folder(truth or data)
-    if name not in DATASETS:
+        # The dancers fill portrait frames: a square crop would cut their feet.
+        root = data or bundled("samples/dance")
+        split = Split("held-out people and dances", list_sources(root), (_DANCE_NOTE,))
+        dataset = _dataset(name, root, split, "squash")
+    elif name == "folder":
+        dataset = _open_folder(truth or data)
+    elif name in _PUBLISHED:
+        return _open_published(name, _places(name, data), wanted, ids)
+    else:
         raise InputError(
             f"The data set must be one of {', '.join(DATASETS)}, got {name!r}.",
             hint="Use `--dataset folder` for videos of your own.",
         )
-    places = _places(name, data)
-    reader = _read_ubc if name == "ubc" else _read_tiktok
-    for place in places:
-        dataset = reader(place)
-        if dataset is not None:
-            return dataset
-    raise InputError(
-        f"The test videos of {name} must be on this machine, but they are not in"
-        f" {' or '.join(map(str, places))}.",
-        hint=_HOW_TO_GET[name],
-    )
-
-
-def _open_dance(root: Path) -> Dataset:
-    return Dataset(
-        name="dance",
-        split="held-out people and dances",
-        root=root,
-        videos=_test_videos(list_sources(root)),
-        geometry="squash",  # the dancers fill portrait frames: a square crop would cut their feet
-        notes=("Rendered dancers: no paper reports numbers on these videos.",),
-    )
+    return dataset if ids is None else _narrowed(dataset, wanted, ids)
 
 
 def _open_folder(root: Path | None) -> Dataset:
@@ -140,92 +123,61 @@ def _open_folder(root: Path | None) -> Dataset:
             "The true videos of data set 'folder' must be named, got nothing.",
             hint="Add `--truth FOLDER`.",
         )
-    return Dataset(
-        name="folder",
-        split="all",
-        root=root,
-        videos=_test_videos(list_sources(root)),
-        geometry="square-crop",
-        notes=("Videos of your own: no paper reports numbers on them.",),
+    return _dataset(
+        "folder", root, Split("all", list_sources(root), (_FOLDER_NOTE,)), "square-crop"
     )
 
 
-def _read_ubc(root: Path) -> Dataset | None:
-    """Read `fashion_test.txt` with its videos, or else all videos of `test`."""
-    listing = root / "fashion_test.txt"
-    if listing.is_file():
-        videos = _read_ubc_listing(listing)
-    else:
-        folders = [root / "test", root / "UBC_fashion" / "test", root / "UBC_dataset" / "test"]
-        folder = next((folder for folder in folders if folder.is_dir()), None)
-        if folder is None:
-            return None
-        videos = list_sources(folder)
-    return Dataset(
-        name="ubc",
-        split="test",
-        root=root,
-        videos=_test_videos(videos),
-        geometry="squash",
-        notes=(
-            "UBC: no paper says at which size and geometry it measured;"
-            " here all of a frame is squeezed into a square.",
-        ),
+def _open_published(
+    name: str, places: Sequence[Path], wanted: Sequence[str], ids: Path | None
+) -> Dataset:
+    published = _PUBLISHED[name]
+    for place in places:
+        split = published.read(place, wanted)
+        if split is not None:
+            if ids is not None:
+                split = Split(_custom(ids), split.sources, (*split.notes, _custom_note(ids)))
+            return _dataset(name, place, split, published.geometry)
+    raise InputError(
+        f"The test videos of {name} must be on this machine, but they are not in"
+        f" {' or '.join(map(str, places))}.",
+        hint=published.how_to_get,
     )
 
 
-def _read_ubc_listing(listing: Path) -> dict[str, FrameSource]:
-    """Return the videos that `listing` names, one address a line."""
-    lines = listing.read_text(encoding="utf-8").split()
-    names = [Path(unquote(line.rsplit("/", 1)[-1])).stem for line in lines]
-    folders = [listing.parent / "test", listing.parent / "videos"]
-    folder = next((folder for folder in folders if folder.is_dir()), listing.parent)
-    present = list_sources(folder)
-    missing = [name for name in names if name not in present]
+def _dataset(name: str, root: Path, split: Split, geometry: Geometry) -> Dataset:
+    videos = (TestVideo(name, source, source.path) for name, source in split.sources.items())
+    return Dataset(name, split.label, root, tuple(videos), geometry, split.notes)
+
+
+def _read_ids(path: Path) -> tuple[str, ...]:
+    """Return the names in a text file, one a line."""
+    if not path.is_file():
+        raise InputError(f"--ids must be a text file, got {path}.", hint="Write a name a line.")
+    names = tuple(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+    if not names:
+        raise InputError(f"{path} must name videos, got none.", hint="Write a name a line.")
+    return names
+
+
+def _narrowed(dataset: Dataset, names: Sequence[str], ids: Path) -> Dataset:
+    videos = {video.name: video for video in dataset.videos}
+    missing = [name for name in names if name not in videos]
     if missing:
         raise InputError(
-            f"{folder} must hold the {len(names)} videos of {listing.name},"
-            f" but {len(missing)} are missing: {_some(missing)}.",
-            hint=f"Download them, or take their lines out of {listing} for a smaller test.",
+            f"{dataset.root} must hold the videos of {ids}, but it lacks {', '.join(missing)}.",
+            hint=f"There are {', '.join(videos)}.",
         )
-    return {name: present[name] for name in names}
+    chosen = tuple(videos[name] for name in names)
+    return replace(dataset, videos=chosen, split=_custom(ids))
 
 
-def _read_tiktok(root: Path) -> Dataset | None:
-    """Read DisCo's ten videos if they are all there, else the public substitute."""
-    inside = ("TikTok_dataset", "TikTok_dataset/TikTok_dataset", "disco_test_set")
-    places = [root, *(root / name for name in (*inside, "TikTok-v4/disco_test_set"))]
-    for place in places:
-        sources = _tiktok_sources(place, DISCO_TEST_IDS)
-        if len(sources) == len(DISCO_TEST_IDS):
-            return Dataset("tiktok", "disco10", root, _test_videos(sources), "square-crop")
-    for place in places:
-        sources = _tiktok_sources(place, PUBLIC_TEST_IDS)
-        if len(sources) == len(PUBLIC_TEST_IDS):
-            note = (
-                "TikTok split public335-340: a substitute for the ten test videos of the papers,"
-                " which are not all on this machine."
-            )
-            return Dataset(
-                "tiktok", "public335-340", root, _test_videos(sources), "square-crop", (note,)
-            )
-    return None
+def _custom(ids: Path) -> str:
+    return f"custom ({ids.name})"
 
 
-def _tiktok_sources(place: Path, ids: tuple[str, ...]) -> dict[str, FrameSource]:
-    """Return those of the videos `ids` whose frames lie in `place`/ID/images or `place`/ID."""
-    sources: dict[str, FrameSource] = {}
-    for video_id in ids:
-        for folder in (place / video_id / "images", place / video_id):
-            pictures = list_pictures(folder) if folder.is_dir() else ()
-            if pictures:
-                sources[video_id] = PictureFolder(folder, pictures)
-                break
-    return sources
-
-
-def _test_videos(sources: dict[str, FrameSource]) -> tuple[TestVideo, ...]:
-    return tuple(TestVideo(name, source, source.path) for name, source in sources.items())
+def _custom_note(ids: Path) -> str:
+    return f"The videos of {ids.name}: papers report numbers on other ones."
 
 
 def _places(name: str, data: Path | None) -> list[Path]:
@@ -233,7 +185,3 @@ def _places(name: str, data: Path | None) -> list[Path]:
         return [data]
     folder = os.environ.get("DANCELCM_DATA")
     return [*([Path(folder) / name] if folder else []), Path("datasets") / name]
-
-
-def _some(names: list[str], limit: int = 5) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

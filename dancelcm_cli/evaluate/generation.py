@@ -8,15 +8,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from dancelcm_cli.config.schema import AnimateConfig
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.atomic import TEMPORARY_PREFIX, atomic_folder, write_json_atomic
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.batching import deal
+from dancelcm_cli.evaluate.costs import record_cost
 from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.sources import list_pictures
 from dancelcm_cli.progress import Progress
@@ -39,13 +43,17 @@ class Generate(Protocol):
 
 @dataclass(frozen=True)
 class Maker:
-    """A model with all that its predictions depend on: a row of the table."""
+    """A model with all that its predictions depend on: a row of the table.
+
+    `network_calls` are those that a window of frames takes.
+    """
 
     name: str
     model: Path
     settings: AnimateConfig
     seed: int
     generate: Generate
+    network_calls: int = 0
 
     @property
     def folder_name(self) -> str:
@@ -64,25 +72,42 @@ def describe_making(maker: Maker) -> dict[str, object]:
 
 
 def generate_predictions(
-    videos: Sequence[TestVideo], maker: Maker, folder: Path, progress: Progress
+    videos: Sequence[TestVideo],
+    maker: Maker,
+    folder: Path,
+    progress: Progress,
+    processes: Processes = ALONE,
 ) -> None:
     """Fill `folder` with a folder of PNGs for each of `videos`; finished ones are kept.
 
+    Each process makes its own share; all are there once they have come back.
+
     Raises:
-        InputError: The folder holds predictions of another model or other settings.
+        InputError: The folder holds predictions of another model or other settings, or a video has
+            no folder of its own to be animated from.
     """
-    _claim(folder, describe_making(maker))
-    videos = narrow_videos(videos, folder)
-    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(leftover)
-    missing = [video for video in videos if not (folder / video.name).is_dir()]
-    done = len(videos) - len(missing)
-    with progress.task(f"Animating: {maker.name}", len(videos), done) as advance:
+    _refuse_shared_folders(videos)
+    if processes.first:
+        _claim(folder, describe_making(maker))
+        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            shutil.rmtree(leftover)
+    processes.wait()
+    own = deal(narrow_videos(videos, folder), processes.rank, processes.count)
+    missing = [video for video in own if not (folder / video.name).is_dir()]
+    done = len(own) - len(missing)
+    with progress.task(f"Animating: {maker.name}", len(own), done) as advance:
         for video in missing:
-            with atomic_folder(folder / video.name) as output:
+            place, count = folder / video.name, len(video.scored_indices)
+            with atomic_folder(place) as output, record_cost(place, count):
                 maker.generate(video, output)
                 _check_complete(video, output)
             advance(1, video.name)
+    processes.wait()
+
+
+def is_made(predictions: Path) -> bool:
+    """Return whether the folder was filled by `generate_predictions`."""
+    return (predictions / RECORD).is_file()
 
 
 def narrow_videos(videos: Sequence[TestVideo], predictions: Path) -> tuple[TestVideo, ...]:
@@ -98,6 +123,16 @@ def narrow_videos(videos: Sequence[TestVideo], predictions: Path) -> tuple[TestV
         replace(video, indices=range(0, video.truth.num_frames, stride)[: count or None])
         for video in videos
     )
+
+
+def _refuse_shared_folders(videos: Sequence[TestVideo]) -> None:
+    shared = [place for place, count in Counter(v.driving for v in videos).items() if count > 1]
+    if shared:
+        raise InputError(
+            f"A video must have a folder of its own to be animated from, but the frames of several"
+            f" are in {shared[0]}.",
+            hint="Move each video's frames into a folder, or score with --predictions.",
+        )
 
 
 def _claim(folder: Path, making: dict[str, object]) -> None:

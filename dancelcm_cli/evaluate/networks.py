@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from dancelcm_cli.config.schema import EvaluateConfig
+from dancelcm_cli.config.schema import EvaluateConfig, MetricName
+from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.downloads import find_weights
 from dancelcm_cli.data.tensor_files import read_tensors
+from dancelcm_cli.data.weight_table import weight_file
 from dancelcm_cli.errors import DanceLCMError, InputError, WeightsMissingError
 from dancelcm_cli.evaluate.clip_features import num_clips
 from dancelcm_cli.evaluate.datasets import TestVideo
+from dancelcm_cli.evaluate.face_metrics import LIKENESS_WEIGHTS, FaceMeter, open_likeness
+from dancelcm_cli.evaluate.frame_metrics import FRAME_MEASURES
 from dancelcm_cli.evaluate.i3d import CLIP_LENGTH, I3D
 from dancelcm_cli.evaluate.i3d_weights import make_i3d, refuse_other_training
+from dancelcm_cli.evaluate.meters import Meter, PixelMeter
 from dancelcm_cli.evaluate.metric_weights import (
     I3D_PACKAGE,
     LPIPS_PACKAGE,
     load_published,
     tensors_sha256,
 )
+from dancelcm_cli.evaluate.metrics import (
+    BEYOND_THE_PAPERS,
+    FACE_METRICS,
+    MOTION_METRICS,
+    POSE_METRICS,
+)
+from dancelcm_cli.evaluate.motion_metrics import MotionMeter
 from dancelcm_cli.evaluate.perceptual import Lpips, PerceptualMeter, make_lpips
+from dancelcm_cli.evaluate.pose_metrics import PoseMeter
 from dancelcm_cli.evaluate.protocol import Protocol
 from dancelcm_cli.evaluate.video_metrics import ClipMeter
+from dancelcm_cli.perception.blazepose import BlazePose
+from dancelcm_cli.perception.face import FaceCropper
 
 _LEAST_CLIPS = 2  # one has no covariance
+_WITH_LPIPS: tuple[MetricName, ...] = ("lpips", "face_lpips")
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What measures LPIPS and FVD; None where that is not asked for or cannot be had.
+    """What measures: `meters` single frames, `clips` FVD, None where it is not to be had.
 
-    `weights` are the hashes of their tensors, and `skipped` the reasons why a metric of the
+    `weights` are the hashes of the networks' tensors, and `skipped` the reasons why a metric of the
     protocol is not measured, both by metric.
     """
 
-    perceptual: PerceptualMeter | None
+    meters: tuple[Meter, ...]
     clips: ClipMeter | None
     weights: dict[str, str]
     skipped: dict[str, str]
@@ -59,15 +75,39 @@ def open_networks(
     if lack_of_frames is not None:
         obstacles.setdefault("fvd", lack_of_frames)
     _refuse(obstacles, config)
-    perceptual, clips, weights = None, None, {}
-    if "lpips" in protocol.metrics and "lpips" not in obstacles:
-        perceptual = PerceptualMeter(open_lpips(device), protocol.lpips_range)
-        weights["lpips"] = LPIPS_PACKAGE.sha256
-    if "fvd" in protocol.metrics and "fvd" not in obstacles:
+    measured = [name for name in protocol.metrics if name not in obstacles]
+    clips, weights = None, {}
+    if "fvd" in measured:
         i3d, weights["fvd"] = open_i3d(config.i3d, device)
         clips = ClipMeter(i3d, weights["fvd"], protocol, config.batch_size)
+    weights |= {name: LPIPS_PACKAGE.sha256 for name in measured if name in _WITH_LPIPS}
+    if "face_similarity" in measured:
+        weights["face_similarity"] = str(weight_file(LIKENESS_WEIGHTS).sha256)
     skipped = {metric: f"{error.message} {error.hint}" for metric, error in obstacles.items()}
-    return Networks(perceptual, clips, weights, skipped)
+    meters = tuple(_meters(measured, protocol, device))
+    return Networks(meters, clips, weights, skipped)
+
+
+def _meters(
+    measured: Sequence[MetricName], protocol: Protocol, device: torch.device
+) -> Iterator[Meter]:
+    """Yield what measures the metrics of single frames among `measured`."""
+    perceptual = None
+    if any(name in _WITH_LPIPS for name in measured):
+        perceptual = PerceptualMeter(open_lpips(device), protocol.lpips_range)
+    pixels = [name for name in measured if name in (*FRAME_MEASURES, "lpips")]
+    if pixels:
+        yield PixelMeter(pixels, perceptual if "lpips" in pixels else None)
+    motion = [name for name in measured if name in MOTION_METRICS]
+    if motion:
+        yield MotionMeter(motion)
+    face = [name for name in measured if name in FACE_METRICS]
+    if face:
+        likeness = open_likeness(device) if "face_similarity" in face else None
+        yield FaceMeter(face, FaceCropper(str(device)), likeness, perceptual)
+    pose = [name for name in measured if name in POSE_METRICS]
+    if pose:
+        yield PoseMeter(pose, BlazePose(bundled("blazepose")))
 
 
 def require_weights(protocol: Protocol, config: EvaluateConfig) -> None:
@@ -105,14 +145,19 @@ def open_i3d(file: str, device: torch.device) -> tuple[I3D, str]:
 
 
 def _refuse(obstacles: Mapping[str, DanceLCMError], config: EvaluateConfig) -> None:
+    """Raise where a metric must be measured; what papers do not report must be only if named."""
     for metric, error in obstacles.items():
-        if config.strict or metric in config.metrics:
+        if metric in config.metrics or (config.strict and metric not in BEYOND_THE_PAPERS):
             raise error
 
 
 def _lacking_weights(protocol: Protocol, config: EvaluateConfig) -> dict[str, DanceLCMError]:
     """Return why metrics of `protocol` have no weights, by metric."""
-    needed = {"lpips": LPIPS_PACKAGE.name, "fvd": "" if config.i3d else I3D_PACKAGE.name}
+    needed = {
+        **dict.fromkeys(_WITH_LPIPS, LPIPS_PACKAGE.name),
+        "fvd": "" if config.i3d else I3D_PACKAGE.name,
+        "face_similarity": LIKENESS_WEIGHTS,
+    }
     lacking: dict[str, DanceLCMError] = {}
     for metric in protocol.metrics:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dancelcm_cli.evaluate.datasets import Dataset, TestVideo
 from dancelcm_cli.evaluate.estimates import ClipFacts
@@ -79,10 +80,21 @@ def _coverage_notes(protocol: Protocol, scored: Scored) -> Iterator[str]:
     shortened = sum(len(v.scored_indices) < v.truth.num_frames for v in scored.videos)
     if shortened:
         yield f"Only a part of the frames of {shortened} videos is scored."
+    torn = sum(_has_gaps(video) for video in scored.videos)
+    if torn:
+        yield (
+            f"Frames are missing inside {torn} videos: FVD's clips, and what is measured from frame"
+            " to frame, run across the gaps."
+        )
     if scored.lossy:
         yield f"{scored.lossy} predictions were read from files that may have lost quality: no PNG."
     if scored.unused:
         yield f"Predictions of no test video were left out: {', '.join(scored.unused)}."
+
+
+def _has_gaps(video: TestVideo) -> bool:
+    steps = {later - earlier for earlier, later in pairwise(video.scored_indices)}
+    return len(steps) > 1
 
 
 def _clip_notes(protocol: Protocol, clips: ClipFacts | None) -> Iterator[str]:

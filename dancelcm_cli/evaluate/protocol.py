@@ -22,11 +22,14 @@ from dancelcm_cli.config.schema import (
     MetricName,
 )
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.metrics import FACE_METRICS, MOTION_METRICS, POSE_METRICS
 
 Frame = NDArray[np.uint8]
 Geometry = Literal["square-crop", "squash"]
 Resize = Literal["pil-bilinear", "pil-bicubic", "pil-lanczos"]
 PredictionView = Literal["auto", "source", "cropped"]
+
+LIFE_SIZE = 640  # pixels of the longer side of frames that keep their aspect, at most
 
 _KERNELS = {
     "pil-bilinear": Image.Resampling.BILINEAR,
@@ -82,17 +85,33 @@ TEXTBOOK = Protocol(
 def make_protocol(config: EvaluateConfig, geometry: Geometry) -> Protocol:
     """Return the preset that `config` names, with its switches; `geometry` is the data set's."""
     preset = TEXTBOOK if config.protocol == TEXTBOOK.name else DISCO_256
+    beyond = (*FACE_METRICS, *MOTION_METRICS) if config.beyond else ()
+    metrics = config.metrics or (*preset.metrics, *beyond)
+    if config.pose:
+        metrics = tuple(dict.fromkeys((*metrics, *POSE_METRICS)))
     return replace(
         preset,
         height=config.height,
         width=config.width,
         geometry=geometry if config.geometry == "auto" else config.geometry,
-        metrics=config.metrics or preset.metrics,
+        metrics=metrics,
         lpips_range=preset.lpips_range if config.lpips_range == "auto" else config.lpips_range,
         fvd_stride=config.fvd_stride,
         fvd_resize=config.fvd_resize,
         fvd_codec=config.fvd_codec,
     )
+
+
+def life_size(protocol: Protocol, frame: Frame) -> Protocol:
+    """Return `protocol` for frames that keep the aspect of the true `frame` (H, W, 3).
+
+    Detectors of faces and people know them as they are, not squeezed. Large frames are made
+    smaller.
+    """
+    left, top, right, bottom = truth_region(protocol, *frame.shape[:2])
+    scale = min(1.0, LIFE_SIZE / max(bottom - top, right - left))
+    height, width = round((bottom - top) * scale), round((right - left) * scale)
+    return replace(protocol, height=height, width=width)
 
 
 def stack_frames(frames: Sequence[Frame]) -> Frame:

@@ -1,4 +1,4 @@
-"""The files of an evaluation: results.json, protocol.json, per_video.csv and report.md."""
+"""The files of an evaluation: results.json, per_video.csv and report.md."""
 
 from __future__ import annotations
 
@@ -11,22 +11,15 @@ from pathlib import Path
 
 from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.candidates import REFERENCE_ROWS
-from dancelcm_cli.evaluate.metrics import Metric
-from dancelcm_cli.evaluate.results import (
-    EvaluationResult,
-    ResultRow,
-    result_from_dict,
-    result_to_dict,
-)
+from dancelcm_cli.evaluate.results import EvaluationResult, result_from_dict, result_to_dict
 from dancelcm_cli.evaluate.self_check import CHECK_COLUMNS, check_table
+from dancelcm_cli.evaluate.tables import Table, tables
 
 
 def write_report(result: EvaluationResult, folder: Path) -> None:
     """Write the files of `result` into `folder`; each is whole or not there."""
     write_text_atomic(folder / "per_video.csv", _per_video_csv(result))
     write_text_atomic(folder / "report.md", "\n".join(_markdown(result)) + "\n")
-    write_json_atomic(folder / "protocol.json", asdict(result.protocol))
     write_json_atomic(folder / "results.json", result_to_dict(result))
 
 
@@ -48,11 +41,12 @@ def read_results(path: Path) -> EvaluationResult:
 def _per_video_csv(result: EvaluationResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = list(result.rows[0].videos[0].means)
+    left_out = {"fvd", *result.skipped}  # that of a single video would mean nothing
+    names = [metric.name for metric in result.metrics if metric.name not in left_out]
     writer.writerow(["row", "video", "frames", *names, "worst_frame"])
     for row in result.rows:
         for video in row.videos:
-            values = [repr(video.means[name]) for name in names]
+            values = [repr(video.means[name]) if name in video.means else "" for name in names]
             writer.writerow([row.name, video.name, video.num_frames, *values, video.worst_frame])
     return text.getvalue()
 
@@ -67,8 +61,7 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
         f" {protocol.height} x {protocol.width} pixels; protocol `{protocol.name}`.",
         f"Truth: `{result.root}`.",
         "",
-        *_table(result.columns, _rows(result)),
-        "",
+        *(line for table in tables(result, intervals=True) for line in (*_marked(table), "")),
         "Means over all frames, FVD over all clips, with 95 % bootstrap intervals over videos in"
         " brackets.",
         "",
@@ -85,27 +78,6 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
     yield from _section("Made with", (*versions, *weights))
 
 
-def _rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each row, the best of several candidates in bold."""
-    winners = [_best_row(result, metric) for metric in result.metrics]
-    for row, (name, *cells) in zip(result.rows, result.table(intervals=True), strict=True):
-        shown = zip(cells, winners, strict=True)
-        yield name, *(f"**{cell}**" if row is winner else cell for cell, winner in shown)
-
-
-def _best_row(result: EvaluationResult, metric: Metric) -> ResultRow | None:
-    """Return the best of the candidates, None where there are none to choose from."""
-    rows = [
-        row
-        for row in result.rows
-        if row.name not in REFERENCE_ROWS and metric.name in row.estimates
-    ]
-    if len(rows) < 2:
-        return None
-    choose = max if metric.higher_is_better else min
-    return choose(rows, key=lambda row: row.estimates[metric.name].value)
-
-
 def _sources(result: EvaluationResult) -> Iterator[str]:
     return (f"{row.name}: `{row.source}`" for row in result.rows if row.source)
 
@@ -116,6 +88,18 @@ def _section(title: str, items: Iterable[str]) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _marked(table: Table) -> list[str]:
+    """Return a table with the best values in bold."""
+    rows = (
+        [
+            f"**{cell}**" if (row, column) in table.best else cell
+            for column, cell in enumerate(cells)
+        ]
+        for row, cells in enumerate(table.rows)
+    )
+    return _table(table.columns, rows)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,24 +7,28 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.costs import Cost
 from dancelcm_cli.evaluate.estimates import ClipFacts, Estimate, estimate_mean
 from dancelcm_cli.evaluate.metrics import Metric, select_metrics
 from dancelcm_cli.evaluate.protocol import Protocol
 from dancelcm_cli.evaluate.scoring import VideoScores
 from dancelcm_cli.evaluate.self_check import Check
 
-SCHEMA_VERSION = 2
-SKIPPED = "skipped"
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """The scores of one candidate on all videos; `source` is where its frames came from, if any."""
+    """The scores of one candidate on all videos; `source` is where its frames came from, if any.
+
+    `cost` is what making them took, None where they were given.
+    """
 
     name: str
     source: str
     estimates: dict[str, Estimate]  # by metric name
     videos: tuple[VideoScores, ...]
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -56,31 +60,24 @@ class EvaluationResult:
         """The metrics in the order of the columns."""
         return select_metrics(self.protocol.metrics)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The headings of `table`; arrows point to better values."""
-        return ("", *(metric.heading for metric in self.metrics))
-
-    def table(self, intervals: bool = False) -> tuple[tuple[str, ...], ...]:
-        """Return a line of cells for each row: its name, then its values as they are shown."""
-        return tuple(
-            (row.name, *(_cell(metric, row, intervals) for metric in self.metrics))
-            for row in self.rows
-        )
-
 
 def make_row(
-    name: str, source: str, videos: Sequence[VideoScores], fvd: Estimate | None = None
+    name: str,
+    source: str,
+    videos: Sequence[VideoScores],
+    fvd: Estimate | None = None,
+    cost: Cost | None = None,
 ) -> ResultRow:
     """Return the row of a candidate from the scores of its videos, each weighted by its frames."""
-    num_frames = [video.num_frames for video in videos]
-    estimates = {
-        metric: estimate_mean(num_frames, [video.means[metric] for video in videos])
-        for metric in videos[0].means
-    }
+    estimates = {}
+    for metric in dict.fromkeys(metric for video in videos for metric in video.means):
+        having = [video for video in videos if metric in video.means]
+        estimates[metric] = estimate_mean(
+            [video.weight(metric) for video in having], [video.means[metric] for video in having]
+        )
     if fvd is not None:
         estimates["fvd"] = fvd
-    return ResultRow(name, source, estimates, tuple(videos))
+    return ResultRow(name, source, estimates, tuple(videos), cost)
 
 
 def result_to_dict(result: EvaluationResult) -> dict[str, object]:
@@ -116,14 +113,5 @@ def _row_from_dict(data: Mapping[str, Any]) -> ResultRow:
         data["source"],
         {name: Estimate(**estimate) for name, estimate in data["estimates"].items()},
         tuple(VideoScores(**video) for video in data["videos"]),
+        Cost(**data["cost"]) if data["cost"] else None,
     )
-
-
-def _cell(metric: Metric, row: ResultRow, interval: bool) -> str:
-    estimate = row.estimates.get(metric.name)
-    if estimate is None:
-        return SKIPPED
-    text = format(estimate.value, metric.digits)
-    if not interval or estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{estimate.low:{metric.digits}}, {estimate.high:{metric.digits}}]"

@@ -10,19 +10,28 @@ from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.candidates import repeat_reference, show_predictions
+from dancelcm_cli.evaluate.costs import Cost, read_cost
 from dancelcm_cli.evaluate.datasets import Dataset
-from dancelcm_cli.evaluate.generation import Maker, generate_predictions, narrow_videos
+from dancelcm_cli.evaluate.frame_log import FRAME_LOG
+from dancelcm_cli.evaluate.generation import (
+    Maker,
+    generate_predictions,
+    is_made,
+    narrow_videos,
+)
 from dancelcm_cli.evaluate.measurement import measure
 from dancelcm_cli.evaluate.networks import open_networks, require_weights
 from dancelcm_cli.evaluate.notes import Scored, comparability_notes
-from dancelcm_cli.evaluate.pairing import coverage, match_videos
+from dancelcm_cli.evaluate.pairing import Shown, count_frames, coverage, match_videos
 from dancelcm_cli.evaluate.protocol import make_protocol
 from dancelcm_cli.evaluate.report import write_report
 from dancelcm_cli.evaluate.results import EvaluationResult
 from dancelcm_cli.evaluate.self_check import Check
 from dancelcm_cli.evaluate.sources import FrameSource, list_sources
+from dancelcm_cli.evaluate.web_report import WEB_REPORT, write_web_report
 from dancelcm_cli.progress import Progress
 
 _PACKAGES = ("dancelcm", "numpy", "pillow", "scikit-image", "torch")
@@ -36,6 +45,7 @@ def evaluate_dataset(
     predictions: Sequence[Path] = (),
     makers: Iterable[Maker] = (),
     self_check: Sequence[Check] = (),
+    processes: Processes = ALONE,
 ) -> EvaluationResult:
     """Score predictions of a test set, write the report into `output` and return the result.
 
@@ -47,6 +57,7 @@ def evaluate_dataset(
         predictions: Folders of videos to score, named like the test videos: a row each.
         makers: Models whose predictions are made in `output`/predictions: a row each.
         self_check: Goes into the report.
+        processes: Those that share the work; the first writes the report.
 
     Raises:
         InputError: The predictions do not fit the data set, or there are none.
@@ -55,14 +66,22 @@ def evaluate_dataset(
     config = recipe.evaluate
     protocol = make_protocol(config, test_set.geometry)
     require_weights(protocol, config)
-    folders = _gather(test_set, output, predictions, makers, progress)
-    shown = {name: list_sources(folder) for name, folder in folders.items()}
-    scored = _match(test_set, folders, shown, config.allow_missing)
+    folders, costs = _gather(test_set, output, predictions, makers, progress, processes)
+    scored, pictures = _match(test_set, folders, config.allow_missing)
     networks = open_networks(protocol, config, scored.videos, pick_device(recipe.device))
-    candidates = [repeat_reference(protocol)]
-    for name, sources in shown.items():
-        candidates.append(show_predictions(name, str(folders[name]), sources, protocol))
-    rows, clips = measure(scored.videos, candidates, protocol, networks, progress)
+    candidates = [repeat_reference()]
+    for (name, folder), sources in zip(folders.items(), pictures, strict=True):
+        candidates.append(show_predictions(name, str(folder), sources))
+    rows, clips = measure(
+        scored.videos,
+        candidates,
+        protocol,
+        networks,
+        progress,
+        output / FRAME_LOG,
+        processes,
+        costs,
+    )
     result = EvaluationResult(
         dataset=test_set.name,
         split=test_set.split,
@@ -79,7 +98,10 @@ def evaluate_dataset(
         notes=comparability_notes(test_set, protocol, scored, clips, networks.skipped),
         environment=_environment(),
     )
-    write_report(result, output)
+    if processes.first:
+        write_report(result, output)
+        write_web_report(result, scored.videos, candidates, output / FRAME_LOG, output / WEB_REPORT)
+    processes.wait()
     return result
 
 
@@ -89,20 +111,27 @@ def _gather(
     predictions: Sequence[Path],
     makers: Iterable[Maker],
     progress: Progress,
-) -> dict[str, Path]:
-    """Return the folders of predictions by the names of their rows; fill those of `makers`."""
+    processes: Processes,
+) -> tuple[dict[str, Path], dict[str, Cost]]:
+    """Return the folders of predictions, those of `makers` filled, and costs, by row."""
     folders: dict[str, Path] = {}
+    costs: dict[str, Cost] = {}
+    names = [video.name for video in test_set.videos]
     for folder in predictions:
         _add(folders, folder.resolve().name, folder)
     for maker in makers:
-        _add(folders, maker.name, output / "predictions" / maker.folder_name)
-        generate_predictions(test_set.videos, maker, folders[maker.name], progress)
+        folder = output / "predictions" / maker.folder_name
+        _add(folders, maker.name, folder)
+        generate_predictions(test_set.videos, maker, folder, progress, processes)
+        cost = read_cost(folder, names, maker.network_calls)
+        if cost is not None:
+            costs[maker.name] = cost
     if not folders:
         raise InputError(
             "There must be something to score, got neither predictions nor a model.",
             hint="Add `--predictions FOLDER` or `--model FOLDER`.",
         )
-    return folders
+    return folders, costs
 
 
 def _add(folders: dict[str, Path], name: str, folder: Path) -> None:
@@ -115,21 +144,19 @@ def _add(folders: dict[str, Path], name: str, folder: Path) -> None:
 
 
 def _match(
-    test_set: Dataset,
-    folders: Mapping[str, Path],
-    shown: Mapping[str, Mapping[str, FrameSource]],
-    allow_missing: bool,
-) -> Scored:
-    """Return the frames of the test set that all of `shown` hold, so that rows can be compared."""
-    asked = test_set.videos
-    for folder in folders.values():
-        asked = narrow_videos(asked, folder)
-    matched, unused, lossy = asked, set(), 0
-    for sources in shown.values():
-        matched = match_videos(matched, sources, allow_missing)
-        unused |= sources.keys() - {video.name for video in asked}
-        lossy += sum(not sources[video.name].lossless for video in matched)
-    return Scored(matched, coverage(asked, matched), lossy, tuple(sorted(unused)))
+    test_set: Dataset, folders: Mapping[str, Path], allow_missing: bool
+) -> tuple[Scored, list[dict[str, FrameSource]]]:
+    """Return the frames of the test set that all rows show, so that rows can be compared."""
+    shown = [
+        Shown(list_sources(folder), narrow_videos(test_set.videos, folder), is_made(folder))
+        for folder in folders.values()
+    ]
+    matched, pictures = match_videos(shown, allow_missing)
+    asked = min((each.asked for each in shown), key=lambda videos: count_frames(videos))
+    lossy = sum(not source.lossless for sources in pictures for source in sources.values())
+    names = {video.name for video in test_set.videos}
+    unused = sorted({name for each in shown for name in each.sources} - names)
+    return Scored(matched, coverage(asked, matched), lossy, tuple(unused)), pictures
 
 
 def _environment() -> dict[str, str]:

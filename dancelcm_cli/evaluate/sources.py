@@ -1,4 +1,4 @@
-"""Where the frames of a video come from: a video file, or a folder with one picture a frame."""
+"""Where the frames of a video come from: a video file, or pictures, one a frame."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dancelcm_cli.data.images import VIDEO_SUFFIXES, read_image
 from dancelcm_cli.data.video import iter_frames, probe_video
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.frame_names import by_disco_video, frame_numbers
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 LOSSLESS_SUFFIXES = frozenset({".png", ".bmp"})
@@ -40,6 +41,10 @@ class VideoFile:
         """Whether the frames are surely as they were before they were stored."""
         return False
 
+    @property
+    def numbers(self) -> None:
+        """Frames of a file are known by their place alone."""
+
 
 @dataclass(frozen=True)
 class PictureFolder:
@@ -62,15 +67,61 @@ class PictureFolder:
         """Whether the frames are surely as they were before they were stored."""
         return all(picture.suffix.lower() in LOSSLESS_SUFFIXES for picture in self.pictures)
 
+    @property
+    def numbers(self) -> tuple[int, ...] | None:
+        """The number in the name of each picture, None where they do not tell them apart."""
+        return frame_numbers(self.pictures)
 
-FrameSource = VideoFile | PictureFolder
+
+@dataclass(frozen=True)
+class PickedFrames:
+    """Those frames of `source` that are at `places`, in this order."""
+
+    source: VideoFile | PictureFolder
+    places: tuple[int, ...]
+
+    @property
+    def path(self) -> Path:
+        """Where all of the frames are."""
+        return self.source.path
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames were picked."""
+        return len(self.places)
+
+    def frames(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames at `indices` one by one, uint8 RGB (H, W, 3)."""
+        return self.source.frames([self.places[index] for index in indices])
+
+    @property
+    def lossless(self) -> bool:
+        """Whether the frames are surely as they were before they were stored."""
+        return self.source.lossless
+
+    @property
+    def numbers(self) -> None:
+        """What was picked is known by its place alone."""
+
+
+FrameSource = VideoFile | PictureFolder | PickedFrames
+
+
+@dataclass(frozen=True)
+class Split:
+    """Videos of a data set by name, what they are called together and what to know of them."""
+
+    label: str
+    sources: dict[str, FrameSource]
+    notes: tuple[str, ...] = ()
 
 
 def list_sources(folder: Path) -> dict[str, FrameSource]:
     """Return the videos of `folder` by name, in order of the names.
 
     A video is a file (named by its stem) or a folder of pictures (named by the folder); pictures
-    that lie in `folder` itself, without any videos beside them, are the one video "frames".
+    that lie in `folder` itself, without any videos beside them, are told apart by the names that
+    DisCo gives them, or else are the one video "frames".
 
     Raises:
         InputError: There is no video, a gif, or two videos of one name.
@@ -95,7 +146,8 @@ def list_sources(folder: Path) -> dict[str, FrameSource]:
         sources[name] = source
     pictures = list_pictures(folder)
     if pictures and not sources:
-        sources[SINGLE_VIDEO] = PictureFolder(folder, pictures)
+        videos = by_disco_video(pictures) or {SINGLE_VIDEO: pictures}
+        sources = {name: PictureFolder(folder, found) for name, found in videos.items()}
     if not sources:
         raise InputError(
             f"{folder} must hold videos, got none.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dancelcm_cli.core.processes import Processes
+from dancelcm_cli.evaluate.batching import collect, deal
 from dancelcm_cli.evaluate.candidates import Candidate, true_frames
 from dancelcm_cli.evaluate.clip_features import Features, clip_features
 from dancelcm_cli.evaluate.datasets import TestVideo
@@ -22,17 +24,17 @@ class ClipMeter:
     ) -> None:
         self._network = network
         self._weights_sha256 = weights_sha256
-        self._protocol = protocol
+        self.protocol = protocol
         self._batch_size = batch_size
 
     def features(self, frames: Iterable[Frame]) -> Features:
         """Return the features (clips, 400) of a video in the form in which it is compared."""
-        return clip_features(self._network, frames, self._protocol, self._batch_size)
+        return clip_features(self._network, frames, self.protocol, self._batch_size)
 
     def true_features(self, video: TestVideo) -> Features:
         """Return the features of the true frames of `video`."""
-        key = features_key(video, self._protocol, self._weights_sha256)
-        return cached_features(key, lambda: self.features(true_frames(video, self._protocol)))
+        key = features_key(video, self.protocol, self._weights_sha256)
+        return cached_features(key, lambda: self.features(true_frames(video, self.protocol)))
 
 
 def measure_fvd(
@@ -40,17 +42,21 @@ def measure_fvd(
     candidates: Sequence[Candidate],
     meter: ClipMeter,
     progress: Progress,
+    processes: Processes,
 ) -> tuple[list[Estimate], ClipFacts]:
     """Return the FVD of each candidate over all clips of `videos`, and what it stands on.
+
+    Each process looks at its own videos, and all of them return the same.
 
     Raises:
         InputError: A frame cannot be read.
     """
-    tracked = progress.track(videos, "FVD: truth", len(videos))
-    truth = [meter.true_features(video) for video in tracked]
+    own = deal(videos, processes.rank, processes.count)
+    tracked = progress.track(own, "FVD: truth", len(own))
+    truth = collect(processes.gather([meter.true_features(video) for video in tracked]))
     estimates = []
     for candidate in candidates:
-        tracked = progress.track(videos, f"FVD: {candidate.name}", len(videos))
-        shown = [meter.features(candidate.frames(video)) for video in tracked]
-        estimates.append(estimate_fvd(truth, shown))
+        tracked = progress.track(own, f"FVD: {candidate.name}", len(own))
+        features = [meter.features(candidate.frames(video, meter.protocol)) for video in tracked]
+        estimates.append(estimate_fvd(truth, collect(processes.gather(features))))
     return estimates, ClipFacts(sum(map(len, truth)), split_half_floor(truth))

@@ -23,12 +23,21 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dancelcm_cli.data.bundled import bundled
+from dancelcm_cli.data.video import iter_frames
 from dancelcm_cli.evaluate.clip_features import clip_features
+from dancelcm_cli.evaluate.face_metrics import FaceMeter
 from dancelcm_cli.evaluate.frame_metrics import FRAME_MEASURES
 from dancelcm_cli.evaluate.i3d import CLIP_LENGTH, SIDE
 from dancelcm_cli.evaluate.i3d_weights import make_i3d
+from dancelcm_cli.evaluate.meters import Meter
+from dancelcm_cli.evaluate.metrics import MOTION_METRICS, POSE_METRICS
+from dancelcm_cli.evaluate.motion_metrics import MotionMeter
 from dancelcm_cli.evaluate.perceptual import Lpips, PerceptualMeter
+from dancelcm_cli.evaluate.pose_metrics import PoseMeter
 from dancelcm_cli.evaluate.protocol import DISCO_256, Frame
+from dancelcm_cli.perception.blazepose import BlazePose
+from dancelcm_cli.perception.face import FaceCropper
 from tests.evaluate.plain_i3d import plain_i3d, random_published_tensors
 
 NUM_PAIRS, NUM_CLIPS, BATCH_SIZE = 8, 8, 8
@@ -77,6 +86,21 @@ def fvd_runs(frames: list[Frame], device: torch.device) -> dict[str, Run]:
     }
 
 
+def beyond_runs(device: torch.device) -> dict[str, Run]:
+    """Return what papers do not measure, of a clip and itself at its own size."""
+    frames = list(iter_frames(bundled("samples/dance/10010.mp4"), range(NUM_PAIRS)))
+    meters: dict[str, Meter] = {
+        "sharpness, flicker, warp": MotionMeter(MOTION_METRICS),
+        "face found and PSNR": FaceMeter(("face_found", "face_psnr"), FaceCropper(str(device))),
+        "pose": PoseMeter(POSE_METRICS, BlazePose(bundled("blazepose"))),
+    }
+
+    def run(meter: Meter) -> Run:
+        return lambda: list(meter.measure((frame, [frame.copy()]) for frame in frames))
+
+    return {name: run(meter) for name, meter in meters.items()}
+
+
 def resized(channel: np.ndarray) -> np.ndarray:
     """Return one channel at the network's size."""
     picture = Image.fromarray(channel.astype(np.float32))
@@ -108,6 +132,9 @@ def main(runs: int, device: torch.device) -> bool:
     for name, measure in FRAME_MEASURES.items():
         single = {name: lambda m=measure: [m(a, b) for a, b in zip(shown, truth, strict=True)]}
         print(f"{name:28} {NUM_PAIRS / median_seconds(single, runs, device)[name]:8.1f} frames/s")
+    for name, single_run in beyond_runs(device).items():
+        seconds = median_seconds({name: single_run}, runs, device)[name]
+        print(f"{name:28} {NUM_PAIRS / seconds:8.1f} frames/s")
     for both, count, unit in (
         (lpips_runs(truth, [shown], device), NUM_PAIRS, "frames/s"),
         (lpips_runs(truth, [shown, still], device), NUM_PAIRS, "frames/s"),

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,46 @@ def test_a_self_check_needs_no_data_set(tmp_path: Path) -> None:
     assert "PSNR of two ramps" in result.output
     assert "dancelcm models fetch i3d" in result.stderr
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["self_check.json"]
+
+
+def test_a_repeated_evaluation_comes_out_as_before(truth: Path, tmp_path: Path) -> None:
+    first = evaluate(
+        "--dataset", "folder", "--truth", truth, "--predictions", truth, "--metrics", "mae,flicker",
+        "--set", "evaluate.height=16", "--output", tmp_path / "first",
+    )  # fmt: skip
+    again = evaluate("--repeat", tmp_path / "first", "--output", tmp_path / "again")
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    files = ("results.json", "protocol.json", "recipe.toml", "per_video.csv")
+    for name in files:
+        assert (tmp_path / "first" / name).read_text() == (tmp_path / "again" / name).read_text()
+    mixed = evaluate("--repeat", tmp_path / "first", "--dataset", "dance")
+    assert isinstance(mixed.exception, ConfigError)
+
+
+def test_missing_frames_fail_unless_they_are_allowed(truth: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    shutil.copytree(truth, made)
+    (made / "dance0" / "1.png").unlink()
+    arguments = ("--dataset", "folder", "--truth", truth, "--predictions", made, "--metrics", "mae")
+    refused = evaluate(*arguments, "--output", tmp_path / "refused")
+    assert isinstance(refused.exception, InputError)
+    assert "missing" in refused.exception.message
+    allowed = evaluate(*arguments, "--allow-missing", "--output", tmp_path / "allowed")
+    assert allowed.exit_code == 0
+    assert "Incomplete: 66.7%" in allowed.stderr
+    saved = json.loads((tmp_path / "allowed" / "results.json").read_text())
+    assert saved["rows"][1]["estimates"]["mae"]["value"] == 0  # no frame met another
+
+
+def test_more_is_measured_where_it_is_asked_for(truth: Path, tmp_path: Path) -> None:
+    result = evaluate(
+        "--dataset", "folder", "--truth", truth, "--predictions", truth, "--beyond", "--pose",
+        "--output", tmp_path / "report",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    for heading in ("face found ↑", "sharpness, moving →1", "warp error ↓", "AKD ↓", "PCK@0.2 ↑"):
+        assert heading in result.stdout
+    assert "dancelcm models fetch facenet" in result.stderr
 
 
 def test_what_does_not_fit_together_is_refused(truth: Path) -> None:

@@ -170,3 +170,22 @@ def test_a_checkpoint_without_named_tensors_is_refused(tmp_path: Path, content: 
     torch.save(content, tmp_path / "file.pth")
     with pytest.raises(InputError, match="must be a PyTorch checkpoint"):
         read_pickled_tensors(tmp_path / "file.pth")
+
+
+def test_a_checkpoint_from_before_pytorch_1_6_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "file.pt"
+    torch.save(OrderedDict(TENSORS), file, _use_new_zipfile_serialization=False)
+    found = read_pickled_tensors(file)
+    assert found.keys() == TENSORS.keys()
+    assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_foreign_code_in_an_old_checkpoint_is_refused_and_not_run(
+    tmp_path: Path, mark: Path, traps: dict[str, Trap]
+) -> None:
+    file = tmp_path / "file.pt"
+    content = {**TENSORS, "callback": traps[SYSTEM]}
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match=f"would import .*{SYSTEM}"):
+        read_pickled_tensors(file)
+    assert not mark.exists()

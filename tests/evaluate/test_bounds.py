@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.config.schema import AnimateConfig, Recipe
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.evaluate.bounds import round_trip
@@ -14,12 +14,14 @@ from dancelcm_cli.evaluate.generation import generate_predictions
 from dancelcm_cli.evaluate.sources import list_sources
 from dancelcm_cli.progress import SilentProgress
 
+RECIPE = Recipe(animate=AnimateConfig(num_frames=16))
+
 
 def test_the_round_trip_shows_the_true_frames_at_the_models_size_almost_as_they_are(
     tmp_path: Path,
 ) -> None:
     (video, *_) = open_dataset("dance", None).videos
-    maker = round_trip(bundled("tiny/student"), Recipe())
+    maker = round_trip(bundled("tiny/student"), RECIPE)
     generate_predictions([video], maker, tmp_path, SilentProgress())
     (made,) = list_sources(tmp_path).values()
     assert (maker.name, made.num_frames, made.lossless) == (ROUND_TRIP, 16, True)
@@ -37,11 +39,11 @@ def test_finished_round_trips_need_no_model_again(
     video = TestVideo("dance0", source, source.path)
     made = tmp_path / "made"
     generate_predictions(
-        [video], round_trip(bundled("tiny/student"), Recipe()), made, SilentProgress()
+        [video], round_trip(bundled("tiny/student"), RECIPE), made, SilentProgress()
     )
     pictures = sorted((made / "dance0").iterdir())
     times = [picture.stat().st_mtime_ns for picture in pictures]
     generate_predictions(
-        [video], round_trip(bundled("tiny/student"), Recipe()), made, SilentProgress()
+        [video], round_trip(bundled("tiny/student"), RECIPE), made, SilentProgress()
     )
     assert [picture.stat().st_mtime_ns for picture in pictures] == times

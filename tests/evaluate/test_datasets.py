@@ -4,12 +4,8 @@ from pathlib import Path
 import pytest
 
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.datasets import (
-    DISCO_TEST_IDS,
-    PUBLIC_TEST_IDS,
-    Dataset,
-    open_dataset,
-)
+from dancelcm_cli.evaluate.datasets import Dataset, open_dataset
+from dancelcm_cli.evaluate.tiktok import DISCO_TEST_IDS, PUBLIC_TEST_IDS
 
 Frames = Callable[..., list]
 Write = Callable[..., Path]
@@ -115,3 +111,39 @@ def test_unknown_names_and_a_folder_without_a_place_are_refused() -> None:
     with pytest.raises(InputError, match="must be named") as caught:
         open_dataset("folder", None)
     assert "--truth" in caught.value.hint
+
+
+def test_ids_pick_videos_and_label_the_split(tmp_path: Path, put: Write) -> None:
+    for name in ("a", "b", "c"):
+        put(tmp_path / "truth" / name)
+    ids = tmp_path / "hard.txt"
+    ids.write_text("c\na\n")
+    dataset = open_dataset("folder", None, tmp_path / "truth", ids)
+    assert (dataset.split, names(dataset)) == ("custom (hard.txt)", ["c", "a"])
+    ids.write_text("c\nz\n")
+    with pytest.raises(InputError, match="lacks z"):
+        open_dataset("folder", None, tmp_path / "truth", ids)
+    ids.write_text("\n")
+    with pytest.raises(InputError, match="must name videos, got none"):
+        open_dataset("dance", None, None, ids)
+
+
+def test_ids_reach_videos_outside_the_usual_splits(tmp_path: Path, put: Write) -> None:
+    put(tmp_path / "tiktok" / "00012" / "images")
+    put(tmp_path / "ubc" / "train" / "X")
+    put(tmp_path / "ubc" / "test" / "Y")
+    put(tmp_path / "ubc" / "test" / "Z")
+    ids = tmp_path / "ids.txt"
+    ids.write_text("00012")
+    assert names(open_dataset("tiktok", tmp_path / "tiktok", None, ids)) == ["00012"]
+    ids.write_text("Z")
+    dataset = open_dataset("ubc", tmp_path / "ubc", None, ids)
+    assert (dataset.split, names(dataset)) == ("custom (ids.txt)", ["Z"])
+
+
+def test_a_custom_split_is_told_not_to_be_the_papers(tmp_path: Path, put: Write) -> None:
+    for video_id in DISCO_TEST_IDS:
+        put(tmp_path / "disco_test_set" / video_id)
+    ids = tmp_path / "ids.txt"
+    ids.write_text(DISCO_TEST_IDS[0])
+    assert any("ids.txt" in note for note in open_dataset("tiktok", tmp_path, None, ids).notes)

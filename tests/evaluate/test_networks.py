@@ -23,16 +23,19 @@ def videos(*lengths: int) -> list[TestVideo]:
 
 
 def test_without_weights_metrics_are_skipped_and_say_how_to_get_them() -> None:
-    config = EvaluateConfig()
+    config = EvaluateConfig(beyond=False)
     networks = open_networks(make_protocol(config, "squash"), config, videos(20, 20), CPU)
-    assert (networks.perceptual, networks.clips, networks.weights) == (None, None, {})
+    assert (networks.clips, networks.weights) == (None, {})
+    assert [set(meter.metrics) for meter in networks.meters] == [
+        {"l1", "psnr", "ssim", "mae", "ssim_gaussian"}
+    ]
     assert list(networks.skipped) == ["lpips", "fvd"]
     assert "dancelcm models fetch lpips-vgg" in networks.skipped["lpips"]
     assert "dancelcm models fetch i3d" in networks.skipped["fvd"]
 
 
 @pytest.mark.parametrize(
-    "config", [EvaluateConfig(strict=True), EvaluateConfig(metrics=("psnr", "lpips"))]
+    "config", [EvaluateConfig(strict=True, beyond=False), EvaluateConfig(metrics=("psnr", "lpips"))]
 )
 def test_what_is_strict_or_named_must_be_measured(config: EvaluateConfig) -> None:
     protocol = make_protocol(config, "squash")
@@ -55,10 +58,10 @@ def test_metrics_without_networks_need_no_weights(metrics: tuple[MetricName, ...
 
 @pytest.mark.weights
 def test_with_weights_the_rest_is_what_videos_are_too_short_for() -> None:
-    config = EvaluateConfig()
+    config = EvaluateConfig(beyond=False)
     protocol = make_protocol(config, "squash")
     short = open_networks(protocol, config, videos(20, 15), CPU)
-    assert short.perceptual is not None and short.clips is None
+    assert "lpips" in short.meters[0].metrics and short.clips is None
     assert "at least 16 frames, got 15 of dance1" in short.skipped["fvd"]
     assert (
         "at least 2 clips, got 1" in open_networks(protocol, config, videos(16), CPU).skipped["fvd"]
@@ -79,3 +82,30 @@ def test_a_file_that_holds_no_weights_is_refused(content: bytes, tmp_path: Path)
     config = EvaluateConfig(metrics=("fvd",), i3d=str(file))
     with pytest.raises(InputError, match=r"i3d\.safetensors"):
         open_networks(make_protocol(config, "squash"), config, videos(20), CPU)
+
+
+def test_what_papers_do_not_measure_is_measured_unless_it_is_not_wanted() -> None:
+    for beyond in (True, False):
+        config = EvaluateConfig(beyond=beyond)
+        networks = open_networks(make_protocol(config, "squash"), config, videos(20, 20), CPU)
+        measured = {name for meter in networks.meters for name in meter.metrics}
+        assert ({"sharpness_moving", "face_found"} <= measured) == beyond
+        assert ("face_similarity" in networks.skipped) == beyond
+
+
+def test_strictness_is_about_the_papers_metrics_and_the_named_ones() -> None:
+    strict = EvaluateConfig(protocol="textbook", strict=True, i3d="there")
+    named = EvaluateConfig(metrics=("face_similarity",))
+    for config, missing in ((strict, "lpips-vgg"), (named, "facenet")):
+        with pytest.raises(WeightsMissingError) as caught:
+            require_weights(make_protocol(config, "squash"), config)
+        assert caught.value.hint == f"Type: dancelcm models fetch {missing}"
+    only_beyond = EvaluateConfig(strict=True, metrics=("mae",))
+    protocol = replace(make_protocol(only_beyond, "squash"), metrics=("mae", "face_similarity"))
+    require_weights(protocol, only_beyond)
+
+
+def test_poses_are_measured_when_they_are_asked_for() -> None:
+    config = EvaluateConfig(metrics=("mae",), pose=True)
+    networks = open_networks(make_protocol(config, "squash"), config, videos(3), CPU)
+    assert [tuple(meter.metrics) for meter in networks.meters] == [("mae",), ("akd", "pck")]

@@ -49,3 +49,11 @@ def test_fvd_is_told_with_its_clips_and_its_floor() -> None:
 
 def test_a_skipped_metric_is_told_by_its_label_with_the_reason() -> None:
     assert notes(fvd="No weights.") == "FVD is skipped. No weights."
+
+
+def test_frames_missing_inside_a_video_are_told() -> None:
+    torn = Scored([replace(LONG, indices=(0, 1, 3))], 0.01, lossy=0, unused=())
+    every_second = Scored([replace(LONG, indices=range(0, 300, 2))], 0.5, lossy=0, unused=())
+    for scored, told in ((torn, True), (every_second, False)):
+        text = "\n".join(comparability_notes(TIKTOK, AS_DISCO, scored, None, {}))
+        assert ("across the gaps" in text) == told

@@ -7,6 +7,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from dancelcm_cli.config.schema import EvaluateConfig
+from dancelcm_cli.evaluate.metrics import BEYOND_THE_PAPERS
 from dancelcm_cli.evaluate.protocol import (
     DISCO_256,
     TEXTBOOK,
@@ -72,9 +73,10 @@ def test_what_lies_outside_a_region_does_not_leak_into_it() -> None:
 
 
 def test_a_recipe_chooses_preset_size_and_geometry() -> None:
-    assert make_protocol(EvaluateConfig(), "square-crop") == DISCO_256
-    assert make_protocol(EvaluateConfig(), "squash") == SQUASH
-    assert make_protocol(EvaluateConfig(protocol="textbook"), "square-crop") == TEXTBOOK
+    disco = EvaluateConfig(beyond=False)
+    assert make_protocol(disco, "square-crop") == DISCO_256
+    assert make_protocol(disco, "squash") == SQUASH
+    assert make_protocol(replace(disco, protocol="textbook"), "square-crop") == TEXTBOOK
     chosen = make_protocol(EvaluateConfig(height=64, width=32, geometry="square-crop"), "squash")
     assert (chosen.height, chosen.width, chosen.geometry) == (64, 32, "square-crop")
 
@@ -96,3 +98,11 @@ def test_a_recipe_chooses_metrics_and_the_switches_of_lpips_and_fvd() -> None:
         fvd_codec="h264",
     )
     assert (DISCO_256.lpips_range, TEXTBOOK.lpips_range) == ("unit", "signed")
+
+
+def test_what_papers_do_not_measure_comes_after_what_they_do() -> None:
+    metrics = make_protocol(EvaluateConfig(beyond=True, pose=True), "squash").metrics
+    assert metrics[: len(DISCO_256.metrics)] == DISCO_256.metrics
+    assert set(metrics[len(DISCO_256.metrics) :]) == set(BEYOND_THE_PAPERS)
+    named = EvaluateConfig(metrics=("mae", "pck"), beyond=True, pose=True)
+    assert make_protocol(named, "squash").metrics == ("mae", "pck", "akd")

@@ -2,7 +2,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,10 @@ from dancelcm_cli.evaluate.runner import evaluate_dataset
 from dancelcm_cli.evaluate.self_check import Check
 from dancelcm_cli.progress import SilentProgress
 
-RECIPE = Recipe(evaluate=EvaluateConfig(height=16, width=16), animate=AnimateConfig(num_frames=3))
+RECIPE = Recipe(
+    evaluate=EvaluateConfig(height=16, width=16, beyond=False),
+    animate=AnimateConfig(num_frames=3),
+)
 
 
 @pytest.fixture
@@ -107,8 +110,6 @@ def test_a_saved_result_reads_back_as_it_was(truth: Path, tmp_path: Path) -> Non
         recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, protocol=name))
         result = score(truth, truth, tmp_path / name, recipe)
         assert read_results(tmp_path / name / "results.json") == result
-        protocol = json.loads((tmp_path / name / "protocol.json").read_text())
-        assert protocol == json.loads(json.dumps(asdict(result.protocol)))
 
 
 def test_results_of_another_version_and_damaged_ones_are_refused(
@@ -118,7 +119,7 @@ def test_results_of_another_version_and_damaged_ones_are_refused(
     path = tmp_path / "report" / "results.json"
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "schema_version": 99}))
-    with pytest.raises(InputError, match="must be 2, got 99"):
+    with pytest.raises(InputError, match="must be 3, got 99"):
         read_results(path)
     path.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
@@ -142,10 +143,6 @@ def test_the_report_shows_the_table_and_every_note(truth: Path, tmp_path: Path) 
     report = (tmp_path / "report" / "report.md").read_text()
     assert "| truth | 0.00E+00 [0.00E+00, 0.00E+00] | 100.00 [100.00, 100.00] |" in report
     assert all(note in report for note in result.notes)
-    assert result.columns[:3] == ("", "L1 ↓", "PSNR ↑")
-    assert result.table()[1][:6] == (
-        "truth", "0.00E+00", "100.00", "1.000", "skipped", "skipped",
-    )  # fmt: skip
 
 
 def test_the_best_of_several_candidates_is_in_bold(truth: Path, tmp_path: Path) -> None:
@@ -315,7 +312,7 @@ def blurred_twice(
 def test_every_metric_is_perfect_for_the_truth_and_orders_a_ladder_of_blur(
     long_truth: Path, blurred_twice: list[Path], tmp_path: Path
 ) -> None:
-    config = EvaluateConfig(height=64, width=64, strict=True, batch_size=2)
+    config = EvaluateConfig(height=64, width=64, beyond=False, strict=True, batch_size=2)
     recipe = Recipe(evaluate=config)
     result = score(long_truth, [long_truth, *blurred_twice], tmp_path / "report", recipe)
     perfect = {"l1": 0, "psnr": 100, "ssim": 1, "lpips": 0, "fvd": 0, "mae": 0, "ssim_gaussian": 1}

@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from dancelcm_cli.config.schema import MetricName
+from dancelcm_cli.core.processes import ALONE
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.candidates import Candidate, repeat_reference, show_predictions
 from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.measurement import measure
+from dancelcm_cli.evaluate.meters import PixelMeter
 from dancelcm_cli.evaluate.metrics import select_metrics
 from dancelcm_cli.evaluate.networks import Networks, open_lpips
 from dancelcm_cli.evaluate.perceptual import PerceptualMeter
@@ -36,12 +38,12 @@ def level(value: int) -> Frame:
     return np.full((16, 16, 3), value, np.uint8)
 
 
-def showing(prediction: FrameSource, protocol: Protocol = SMALL) -> Candidate:
-    return show_predictions("made", "", {"dance0": prediction}, protocol)
+def showing(prediction: FrameSource) -> Candidate:
+    return show_predictions("made", "", {"dance0": prediction})
 
 
 def scores_of(video: TestVideo, candidate: Candidate, protocol: Protocol = SMALL) -> VideoScores:
-    (scores,) = score_video(video, [candidate], protocol, METRICS)
+    (scores,) = score_video(video, [candidate], protocol, [PixelMeter(METRICS)])
     return scores
 
 
@@ -60,7 +62,7 @@ def test_truth_against_itself_is_perfect(video: TestVideo) -> None:
 
 
 def test_the_repeated_reference_is_perfect_on_the_reference_frame_only(video: TestVideo) -> None:
-    repeated = repeat_reference(SMALL)
+    repeated = repeat_reference()
     only_reference = replace(video, indices=range(1))
     assert scores_of(only_reference, repeated).means["psnr"] == 100
     assert scores_of(video, repeated).means["psnr"] < 100
@@ -74,8 +76,8 @@ def test_the_reference_frame_can_be_left_out(video: TestVideo) -> None:
 
 
 def test_several_candidates_score_together_as_they_do_alone(video: TestVideo) -> None:
-    candidates = [repeat_reference(SMALL), showing(video.truth)]
-    together = score_video(video, candidates, SMALL, METRICS)
+    candidates = [repeat_reference(), showing(video.truth)]
+    together = score_video(video, candidates, SMALL, [PixelMeter(METRICS)])
     assert together == [scores_of(video, candidate) for candidate in candidates]
 
 
@@ -95,7 +97,7 @@ def test_the_worst_frame_is_named_by_its_index_in_the_truth() -> None:
     tally = ScoreTally(select_metrics(("psnr",)))
     for index, error in zip((0, 2, 4), (3, 9, 1), strict=True):
         tally.add(index, {"psnr": -float(error)})
-    assert tally.scores("a").worst_frame == 2
+    assert tally.scores("a", 3).worst_frame == 2
 
 
 def test_a_mean_over_videos_weighs_each_by_its_frames() -> None:
@@ -121,8 +123,8 @@ def test_memory_does_not_grow_with_the_number_of_frames() -> None:
     def peak(num_frames: int) -> int:
         video = TestVideo("grey", EndlessGrey(), Path(), indices=range(num_frames))
         tracemalloc.reset_peak()
-        candidates = [show_predictions("made", "", {"grey": EndlessGrey()}, SMALL)]
-        score_video(video, candidates, SMALL, ["mae"])
+        candidates = [show_predictions("made", "", {"grey": EndlessGrey()})]
+        score_video(video, candidates, SMALL, [PixelMeter(["mae"])])
         return tracemalloc.get_traced_memory()[1]
 
     tracemalloc.start()
@@ -133,8 +135,8 @@ def test_memory_does_not_grow_with_the_number_of_frames() -> None:
         tracemalloc.stop()
 
 
-def test_memory_does_not_grow_with_the_number_of_videos() -> None:
-    networks = Networks(None, None, {}, {})
+def test_memory_does_not_grow_with_the_number_of_videos(tmp_path: Path) -> None:
+    networks = Networks((PixelMeter(["mae"]),), None, {}, {})
     protocol = replace(SMALL, metrics=("mae",))
 
     def peak(num_videos: int) -> int:
@@ -143,7 +145,9 @@ def test_memory_does_not_grow_with_the_number_of_videos() -> None:
             for index in range(num_videos)
         ]
         tracemalloc.reset_peak()
-        measure(videos, [repeat_reference(protocol)], protocol, networks, SilentProgress())
+        log = tmp_path / "log"
+        candidates = [repeat_reference()]
+        measure(videos, candidates, protocol, networks, SilentProgress(), log, ALONE)
         return tracemalloc.get_traced_memory()[1]
 
     tracemalloc.start()
@@ -159,15 +163,16 @@ def test_a_corrupt_frame_is_refused_by_name(video: TestVideo) -> None:
     damaged = video.truth.path / "0002.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     with pytest.raises(InputError, match=r"0002\.png"):
-        scores_of(video, repeat_reference(SMALL))
+        scores_of(video, repeat_reference())
 
 
 @pytest.mark.weights
 def test_lpips_is_measured_beside_the_others(video: TestVideo) -> None:
     meter = PerceptualMeter(open_lpips(torch.device("cpu")), "unit")
-    candidates = [repeat_reference(SMALL), showing(video.truth)]
-    without = score_video(video, candidates, SMALL, METRICS)
-    repeated, truth = score_video(video, candidates, SMALL, (*METRICS, "lpips"), meter)
+    candidates = [repeat_reference(), showing(video.truth)]
+    without = score_video(video, candidates, SMALL, [PixelMeter(METRICS)])
+    meters = [PixelMeter((*METRICS, "lpips"), meter)]
+    repeated, truth = score_video(video, candidates, SMALL, meters)
     assert truth.means == {**without[1].means, "lpips": pytest.approx(0, abs=1e-6)}
     assert repeated.means.pop("lpips") > 0.01
     assert repeated == without[0]
