@@ -18,6 +18,8 @@ from torch import Tensor, nn
 # How many numbers a feed-forward layer holds inside at a time: few beside the features of a clip
 # (32 MB in bfloat16), and yet enough to occupy a large GPU.
 PIECE_SIZE = 2**24
+# How many sequences an attention kernel takes: it lays them along the second axis of a CUDA grid.
+MOST_SEQUENCES = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class ContextKeysValues:
     keys: Tensor
     values: Tensor
     bias: Tensor | None
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Return `(N, heads, T, head_dim)` attention of as many sequences of T tokens as there are."""
+    if len(queries) <= MOST_SEQUENCES:
+        return F.scaled_dot_product_attention(queries, keys, values)
+    pieces = (torch.split(tensor, MOST_SEQUENCES) for tensor in (queries, keys, values))
+    attended = [F.scaled_dot_product_attention(*piece) for piece in zip(*pieces, strict=True)]
+    return torch.cat(attended)
 
 
 class Attention(nn.Module):
@@ -64,8 +75,7 @@ class Attention(nn.Module):
             self._split(project(tokens)).flatten(0, -4)
             for project in (self.to_q, self.to_k, self.to_v)
         )
-        attended = F.scaled_dot_product_attention(queries, keys, values)
-        return self._merge(attended).view(tokens.shape)
+        return self._merge(attend(queries, keys, values)).view(tokens.shape)
 
     def to_context(self, tokens: Tensor, context: ContextKeysValues) -> Tensor:
         """Attend from `tokens` `(B, F, T, C)` to a context shared by all frames."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ class ClipBatch:
     """Latents `(B, C, F, h, w)` of clips with their conditions.
 
     `numbers` are the samples' places in the order of the run: they name their random streams.
-    `motion_mask` `(B, F, h, w)` is 1 where something moves.
+    `motion_mask` `(B, F, h, w)` is 1 where something moves. Pose pictures travel as uint8.
     """
 
     latents: Tensor
@@ -24,7 +24,17 @@ class ClipBatch:
     motion_mask: Tensor | None = None
 
     def to(self, device: torch.device) -> ClipBatch:
-        """Return the batch on `device`."""
+        """Return the batch on `device`, with its pose pictures as floats."""
         mask = None if self.motion_mask is None else self.motion_mask.to(device)
         conditions = self.conditions.to(device)
+        conditions = replace(
+            conditions,
+            pose=_as_floats(conditions.pose),
+            reference_pose=_as_floats(conditions.reference_pose),
+        )
         return ClipBatch(self.latents.to(device), conditions, self.numbers, mask)
+
+
+def _as_floats(pictures: Tensor) -> Tensor:
+    """Return pictures of 0 to 255 in [0, 1]; floats already are."""
+    return pictures.float() / 255.0 if pictures.dtype == torch.uint8 else pictures

@@ -7,6 +7,7 @@ window and the number of processes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -52,10 +53,15 @@ def sample_streams(seed: int, name: str, numbers: Sequence[int]) -> list[torch.G
 def batch_noise(
     latents: Tensor, offset_strength: float, streams: Sequence[torch.Generator]
 ) -> Tensor:
-    """Return noise for a training batch of latents `(B, C, F, h, w)`, drawn on the CPU."""
-    drawn = []
-    for stream in streams:
+    """Return noise for a training batch of latents `(B, C, F, h, w)`, drawn on the CPU.
+
+    A GPU has to wait for it, so all cores draw.
+    """
+
+    def draw(stream: torch.Generator) -> Tensor:
         noise = torch.randn(latents.shape[1:], generator=stream)
         offset = torch.randn((*latents.shape[1:3], 1, 1), generator=stream)
-        drawn.append(with_offset(noise, offset, offset_strength))
-    return torch.stack(drawn).to(latents.device)
+        return with_offset(noise, offset, offset_strength)
+
+    with ThreadPoolExecutor() as pool:
+        return torch.stack(list(pool.map(draw, streams))).to(latents.device)

@@ -8,17 +8,18 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.noise import generator
-from dancelcm_cli.core.vae import to_pictures, to_pixels
+from dancelcm_cli.core.vae import Frames, to_pixels
 from dancelcm_cli.data.shards import Clip, ShardReader
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.perception.drawing import draw_pose, draw_poses
 from dancelcm_cli.seeding import stream_seed
+from dancelcm_cli.training.pose_pictures import DrawnPoses, PosePictures
 
 
 def split_sources(
@@ -54,7 +55,7 @@ class ClipBatches:
 
     The first `image_steps` steps hold `image_batch_size` single frames, the others `batch_size`
     windows of neighbouring frames, whose length is the next of `num_frames` in turn. Any frame of a
-    clip may be its reference. Poses are drawn here, from keypoints, at `size` (height, width).
+    clip may be its reference. The batches are on `device`; `poses` are those of the shards' clips.
     """
 
     def __init__(
@@ -62,7 +63,8 @@ class ClipBatches:
         shards: ShardReader,
         indices: Sequence[int],
         *,
-        size: tuple[int, int],
+        poses: PosePictures,
+        device: torch.device,
         steps: int,
         batch_size: int,
         num_frames: Sequence[int],
@@ -78,7 +80,8 @@ class ClipBatches:
             )
         self.shards = shards
         self.indices = list(indices)
-        self.size = size
+        self.poses = poses
+        self.device = device
         self.steps = steps
         self.batch_size, self.num_frames = batch_size, tuple(num_frames)
         self.image_steps, self.image_batch_size = image_steps, image_batch_size
@@ -91,7 +94,8 @@ class ClipBatches:
         """Return the `part`-th of `parts` equal parts of the batch of `step`."""
         count, num_frames = self.shape(step)
         numbers = part_of(self._first(step), count, part, parts)
-        return collate([self._sample(number, num_frames) for number in numbers])
+        samples = [self._sample(number, num_frames) for number in numbers]
+        return collate(samples).to(self.device)
 
     def shape(self, step: int) -> tuple[int, int]:
         """Return how many samples the whole batch of `step` holds, and how many frames each."""
@@ -100,13 +104,16 @@ class ClipBatches:
         return self.batch_size, self.num_frames[step % len(self.num_frames)]
 
     def _sample(self, number: int, num_frames: int) -> ClipBatch:
-        index = epoch_index(len(self.indices), number, self.seed)
-        clip = self.shards[self.indices[index]]
+        index = self.indices[epoch_index(len(self.indices), number, self.seed)]
+        clip = self.shards[index]
         stream = generator(self.seed, "window", number)
         start = int(torch.randint(clip.num_frames - num_frames + 1, (), generator=stream))
-        reference = int(torch.randint(clip.num_frames, (), generator=stream))
-        window = range(start, start + num_frames)
-        return replace(clip_sample(clip, window, *self.size, reference), numbers=(number,))
+        drawn = int(torch.randint(clip.num_frames, (), generator=stream))
+        # An image embedding is of the stored reference.
+        reference = drawn if clip.image_embeds is None else None
+        window = slice(start, start + num_frames)
+        pictures = self.poses.of(index, clip, window, reference)
+        return replace(_sample_of(clip, window, pictures, reference), numbers=(number,))
 
     def _first(self, step: int) -> int:
         """Return how many samples came before `step`."""
@@ -134,22 +141,26 @@ def clip_sample(
     clip: Clip, frames: range, height: int, width: int, reference: int | None = None
 ) -> ClipBatch:
     """Return `frames` of `clip` as a batch of one; `reference` is a frame, None the stored one."""
+    window = slice(frames.start, frames.stop)
+    pictures = DrawnPoses((height, width)).of(0, clip, window, reference)
+    return _sample_of(clip, window, pictures, reference).to(torch.device("cpu"))
+
+
+def _sample_of(clip: Clip, window: slice, pictures: Frames, reference: int | None) -> ClipBatch:
+    """Return `window` of `clip`; `pictures` are the poses of its frames, then the reference's."""
     if clip.latents is None or clip.reference_latents is None:
         raise InputError(
             f"Clip {clip.clip_id} must hold latents, got frames alone.",
             hint="Run `dancelcm preprocess` without --store frames.",
         )
-    window = slice(frames.start, frames.stop)
     latents = clip.reference_latents if reference is None else clip.latents[:, reference]
-    keypoints = clip.reference_keypoints if reference is None else clip.keypoints[reference]
-    pose = to_pictures(draw_poses(clip.keypoints[window], height, width))
-    reference_pose = to_pictures(draw_pose(keypoints, height, width)[None])[:, 0]
+    poses = rearrange(torch.from_numpy(pictures), "f h w c -> c f h w")
     face, mask = clip.face_latents, clip.motion_mask
     return ClipBatch(
         clip.latents[:, window].float()[None],
         Conditions(
-            pose=pose[None],
-            reference_pose=reference_pose[None],
+            pose=poses[None, :, :-1],
+            reference_pose=poses[None, :, -1],
             reference_latents=latents.float()[None],
             image_embeds=None if clip.image_embeds is None else clip.image_embeds.float()[None],
             face_latents=None if face is None else face.float()[None],

@@ -87,10 +87,7 @@ def draw_timesteps(
     """Draw where each clip starts, where the solver goes, and the edge below, each `(B,)` int64."""
     grid = solver_grid(config.grid_size, num_timesteps)
     edges = segment_edges(config.segments, config.grid_size, num_timesteps)
-    index = torch.cat(
-        [torch.randint(config.grid_size, (1,), generator=stream) for stream in streams]
-    )
-    start = grid[index]
+    start = draw_of(grid, streams)
     edge = lower_edge(edges, start)
     if config.skip == "fixed":
         earlier = previous_timestep(grid, start)
@@ -98,6 +95,12 @@ def draw_timesteps(
         share = torch.cat([torch.rand(1, generator=stream) for stream in streams])
         earlier = edge + (share * (start - edge)).long()
     return start.to(device), earlier.to(device), edge.to(device)
+
+
+def draw_of(grid: Tensor, streams: Sequence[torch.Generator]) -> Tensor:
+    """Draw one of the timesteps `grid` `(n,)` for each clip, `(B,)` int64."""
+    draws = [torch.randint(len(grid), (1,), generator=stream) for stream in streams]
+    return grid[torch.cat(draws)]
 
 
 def guided_velocity(

@@ -9,11 +9,12 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from dancelcm_cli.config.schema import ComputeConfig
 from dancelcm_cli.core.device import frozen_precision
+from dancelcm_cli.core.processes import Processes
 from dancelcm_cli.training.placement import load_weights, local, shard, sharded, whole
-from dancelcm_cli.training.processes import Processes
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -106,6 +107,9 @@ def update_average(
     less time than the CPU would.
     """
     target = target or average
+    if target is average and _beside(average, network):
+        _move_all(average, network, decay)
+        return
     parameters = (module.parameters() for module in (average, network, target))
     for kept, current, follower in zip(*parameters, strict=True):
         if current.requires_grad:
@@ -118,6 +122,27 @@ def update_average(
     for held, present, followed in zip(*buffers, strict=True):
         held.copy_(present)
         followed.copy_(present)
+
+
+def _beside(average: nn.Module, network: nn.Module) -> bool:
+    """Tell whether all weights of both are whole and on one device."""
+    tensors = [*average.parameters(), *network.parameters()]
+    return len({tensor.device for tensor in tensors}) == 1 and not any(
+        isinstance(tensor, DTensor) for tensor in tensors
+    )
+
+
+def _move_all(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Do as `update_average` does with one kernel for many weights."""
+    pairs = zip(average.parameters(), network.parameters(), strict=True)
+    learnt = [(kept, current) for kept, current in pairs if current.requires_grad]
+    torch._foreach_lerp_(
+        [kept for kept, _ in learnt],
+        [current.to(kept.dtype) for kept, current in learnt],
+        1 - decay,
+    )
+    for held, present in zip(average.buffers(), network.buffers(), strict=True):
+        held.copy_(present)
 
 
 def _frozen_copy(network: Network, *, share: bool = False) -> Network:

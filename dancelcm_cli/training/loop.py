@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.checkpoints import (
     BestCheckpoint,
     load_average,
@@ -20,12 +21,11 @@ from dancelcm_cli.data.checkpoints import (
     save_checkpoint,
 )
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
+from dancelcm_cli.interrupt import StopRequest
 from dancelcm_cli.progress import Progress, SilentRunDisplay
 from dancelcm_cli.training.batches import part_of
-from dancelcm_cli.training.interrupt import StopRequest
 from dancelcm_cli.training.journal import Journal, open_journal
 from dancelcm_cli.training.placement import load_weights
-from dancelcm_cli.training.processes import ALONE, Processes
 from dancelcm_cli.training.task import Batch, Batches, LoopConfig, Task
 from dancelcm_cli.training.trainer import Trainer
 

@@ -13,9 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from dancelcm_cli.config.schema import Precision
+from dancelcm_cli.config.schema import ComputeConfig, Precision
 from dancelcm_cli.core.auxiliary_head import AuxiliaryHead
 from dancelcm_cli.core.blocks import clips_of
+from dancelcm_cli.core.compilation import compile_regions
 from dancelcm_cli.core.conditioning import Conditions, PatchTokens
 from dancelcm_cli.core.lora import adapters_off
 from dancelcm_cli.core.unet import DanceUNet
@@ -117,14 +118,22 @@ class TrainedNetwork(nn.Module):
         return replace(conditions, face_embeds=blank, has_face=unseen)
 
 
-def velocity_of(unet: DanceUNet, precision: Precision = "float32") -> Velocity:
-    """Return `unet` as a `Velocity` without gradients."""
-    return TrainedNetwork(unet, precision=precision).velocity
+def compiled(network: TrainedNetwork, compute: ComputeConfig) -> TrainedNetwork:
+    """Return `network`, compiled where the recipe says so; its copies are not."""
+    if compute.compile:
+        compile_regions(network.unet)
+    return network
 
 
-def without_adapters(unet: DanceUNet, precision: Precision = "float32") -> Velocity:
+def velocity_of(unet: DanceUNet, compute: ComputeConfig | None = None) -> Velocity:
+    """Return `unet` as a `Velocity` without gradients, computed as the recipe says."""
+    compute = compute or ComputeConfig()
+    return compiled(TrainedNetwork(unet, precision=compute.precision), compute).velocity
+
+
+def without_adapters(unet: DanceUNet, compute: ComputeConfig | None = None) -> Velocity:
     """Return what a LoRA student was before it learnt: its teacher, which is shown no face."""
-    velocity = velocity_of(unet, precision)
+    velocity = velocity_of(unet, compute)
 
     def teacher(
         noisy_latents: Tensor,

@@ -19,7 +19,7 @@ from dancelcm_cli.core.perflow_scheduler import window_factors
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import lower_edge, segment_edges, solver_grid, upper_edge
 from dancelcm_cli.core.solver import solve
-from dancelcm_cli.training.consistency import guided_velocity
+from dancelcm_cli.training.consistency import draw_of, guided_velocity
 from dancelcm_cli.training.losses import weighted_losses
 from dancelcm_cli.training.network import Trainee, Velocity
 
@@ -74,8 +74,5 @@ def draw_places(
     """Draw each clip's grid timestep, with the noisy and clean ends of its window, `(B,)` int64."""
     grid = solver_grid(config.grid_size, num_timesteps)
     edges = segment_edges(config.segments, config.grid_size, num_timesteps)
-    index = torch.cat(
-        [torch.randint(config.grid_size, (1,), generator=stream) for stream in streams]
-    )
-    timesteps = grid[index].to(device)
+    timesteps = draw_of(grid, streams).to(device)
     return timesteps, upper_edge(edges, timesteps), lower_edge(edges, timesteps)

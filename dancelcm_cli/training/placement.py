@@ -13,8 +13,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from dancelcm_cli.config.schema import ComputeConfig, Precision
+from dancelcm_cli.core.processes import Processes
 from dancelcm_cli.core.unet import Stage
-from dancelcm_cli.training.processes import Processes
 
 
 def placed(network: nn.Module, compute: ComputeConfig, processes: Processes) -> nn.Module:

@@ -18,6 +18,7 @@ from dancelcm_cli.errors import InputError
 from dancelcm_cli.progress import Progress
 from dancelcm_cli.training.batches import clip_sample
 from dancelcm_cli.training.event_files import require_tensorboard
+from dancelcm_cli.training.pose_pictures import DrawnPoses, KeptPoses, PosePictures
 from dancelcm_cli.training.task import LoopConfig, Task
 from dancelcm_cli.training.validation import WatchedClips
 
@@ -80,6 +81,13 @@ def picture_size(shards: ShardReader, vae: Any) -> tuple[int, int]:
         )
     cell = reduction(vae)
     return latents.shape[2] * cell, latents.shape[3] * cell
+
+
+def pose_pictures(
+    shards: ShardReader, size: tuple[int, int], compute: ComputeConfig
+) -> PosePictures:
+    """Return the pose pictures of the shards as the recipe wants them: kept, or drawn each time."""
+    return KeptPoses(shards, size) if compute.keep_poses else DrawnPoses(size)
 
 
 def watched_clips(

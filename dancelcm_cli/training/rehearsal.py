@@ -12,15 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Generic
 
-import torch
-
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.core.device import peak_memory
+from dancelcm_cli.core.device import device_name, peak_memory
+from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.progress import Progress, RunDisplay, SilentProgress
 from dancelcm_cli.training.loop import run_loop
 from dancelcm_cli.training.preparation import PreparedRun
-from dancelcm_cli.training.processes import Processes, join_processes
 from dancelcm_cli.training.run_folder import DISK_FULL, RunInputs
 from dancelcm_cli.training.task import Batch, Batches
 
@@ -97,7 +95,7 @@ def rehearse(
         len(steps) * seconds for steps, seconds in zip(shapes, watch.step_seconds, strict=True)
     )
     return Rehearsal(
-        device=_name(parameters[0].device),
+        device=device_name(parameters[0].device),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         loss=watch.loss,
         peak_memory=peak_memory(),
@@ -199,9 +197,3 @@ class _Stopwatch(SilentProgress):
 
     def validation(self, done: int, figures: Mapping[str, float]) -> None:
         self.validated = time.perf_counter()
-
-
-def _name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"

@@ -19,10 +19,10 @@ import torch
 from dancelcm_cli import __version__
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
 from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.errors import ConfigError, DanceLCMError, InputError
-from dancelcm_cli.training.processes import ALONE, Processes
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

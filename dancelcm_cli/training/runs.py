@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.progress import Progress, SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
 from dancelcm_cli.training.loop import run_loop
 from dancelcm_cli.training.preparation import PreparedRun
-from dancelcm_cli.training.processes import Processes, join_processes
 from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
 from dancelcm_cli.training.student_run import prepare_student
 from dancelcm_cli.training.teacher_run import prepare_teacher

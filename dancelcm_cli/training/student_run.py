@@ -32,6 +32,7 @@ from dancelcm_cli.training.network import (
     TrainedNetwork,
     Trainee,
     Velocity,
+    compiled,
     velocity_of,
     without_adapters,
 )
@@ -41,6 +42,7 @@ from dancelcm_cli.training.preparation import (
     PreparedRun,
     loop_config,
     picture_size,
+    pose_pictures,
     save_model,
     watched_clips,
 )
@@ -64,7 +66,9 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     network = _network(start, config, recipe).to(device)
     average = Average(network, recipe.compute, asked=config.target == "average")
     teacher = _teacher(source.unet.to(device), network.unet, recipe)
-    target = average.target.velocity if config.target == "average" else network.velocity
+    compiled(network, recipe.compute)
+    follower = compiled(average.target, recipe.compute)
+    target = follower.velocity if config.target == "average" else network.velocity
     least = config.segments if config.method == "perflow" else 1
     watched_steps = [n for n in WATCHED_STEPS if least <= n <= config.grid_size] or [least]
     pipeline = DancePipeline(
@@ -79,7 +83,6 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
 
     def losses(student: Trainee, batch: ClipBatch) -> dict[str, Tensor]:
         streams = sample_streams(recipe.seed, "distill", batch.numbers)
-        batch = batch.to(device)
         if config.method == "perflow":
             return perflow_losses(student, teacher, batch, schedule, noise_offset, config, streams)
         return consistency_losses(
@@ -88,6 +91,7 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
 
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
     size, num_frames = picture_size(shards, vae), max(config.num_frames)
+    poses = pose_pictures(shards, size, recipe.compute)
     watched = watched_clips(shards, validation or training, size, num_frames, device)
     sampling = TeacherSampling(
         config.teacher_steps, config.guidance_scale, noise_offset, recipe.seed
@@ -97,6 +101,10 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         kept = output / "teacher.safetensors"
         return teacher_latents(kept, teacher, watched, schedule, sampling, progress)
 
+    def begin(progress: Progress) -> None:
+        poses.prepare(progress)
+        beside(progress)
+
     def validate(step: int) -> dict[str, float]:
         picture, made = picture_path(output, step), beside(SilentProgress())
         return sample_figures(pipeline, watched, watched_steps, 1.0, recipe.seed, picture, made)
@@ -105,7 +113,8 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     batches = ClipBatches(
         shards,
         training,
-        size=size,
+        poses=poses,
+        device=device,
         steps=config.steps,
         batch_size=config.batch_size,
         num_frames=config.num_frames,
@@ -117,7 +126,7 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         ),
         loop_config(config, recipe.compute, untrained=False),
         partial(_save, pipeline),
-        begin=beside,
+        begin=begin,
     )
 
 
@@ -186,8 +195,8 @@ def _network(start: DanceUNet, config: DistillConfig, recipe: Recipe) -> Trained
 def _teacher(teacher: DanceUNet, student: DanceUNet, recipe: Recipe) -> Velocity:
     """Return the teacher: of the first phase's LoRA student, that student without adapters."""
     if recipe.distill.tuning == "lora" and recipe.distill.phase == 1:
-        return without_adapters(student, recipe.compute.precision)
-    return velocity_of(frozen_precision(teacher, recipe.compute), recipe.compute.precision)
+        return without_adapters(student, recipe.compute)
+    return velocity_of(frozen_precision(teacher, recipe.compute), recipe.compute)
 
 
 def _save(pipeline: DancePipeline, folder: Path) -> None:

@@ -25,12 +25,13 @@ from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.training.batches import ClipBatches, split_sources
 from dancelcm_cli.training.ema import Average
-from dancelcm_cli.training.network import TrainedNetwork, Trainee
+from dancelcm_cli.training.network import TrainedNetwork, Trainee, compiled
 from dancelcm_cli.training.preparation import (
     DEFAULT_TEACHER,
     PreparedRun,
     loop_config,
     picture_size,
+    pose_pictures,
     save_model,
     watched_clips,
 )
@@ -55,12 +56,15 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         unet.enable_gradient_checkpointing()
     network = TrainedNetwork(unet, precision=recipe.compute.precision)
     average = Average(network, recipe.compute, asked=False)
+    compiled(network, recipe.compute)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
     size = picture_size(shards, vae)
+    poses = pose_pictures(shards, size, recipe.compute)
     clips = partial(
         ClipBatches,
         shards,
-        size=size,
+        poses=poses,
+        device=device,
         steps=config.steps,
         batch_size=config.batch_size,
         num_frames=config.num_frames,
@@ -79,7 +83,7 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     ) -> dict[str, Tensor]:
         streams = sample_streams(recipe.seed, stream, batch.numbers)
         share = config.condition_dropout if dropout is None else dropout
-        return teacher_losses(network, batch.to(device), schedule, noise_offset, share, streams)
+        return teacher_losses(network, batch, schedule, noise_offset, share, streams)
 
     held_out = clips(validation or training)
     num_frames = max(config.num_frames)
@@ -117,6 +121,7 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         ),
         loop_config(config, recipe.compute, untrained=True),
         partial(save_model, pipeline),
+        begin=poses.prepare,
     )
 
 

@@ -82,7 +82,11 @@ def _sample(
         return guided_velocity(teacher, noisy_latents, timesteps, conditions, scale)
 
     steps = teacher_steps(sampling.steps, schedule.num_timesteps)
-    return sample(predict, noise, steps, schedule, lambda index: noise, lambda index: on_step())[0]
+
+    def tell(index: int, latents: Tensor) -> None:
+        on_step()
+
+    return sample(predict, noise, steps, schedule, lambda index: noise, tell)[0]
 
 
 def _read(path: Path, made_with: dict[str, str]) -> list[Tensor] | None:

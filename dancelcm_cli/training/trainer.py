@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Generic
 
+import torch
 from torch import Tensor, nn
 
+from dancelcm_cli.core.processes import Processes
 from dancelcm_cli.data.checkpoints import Checkpoint
 from dancelcm_cli.training.optimizers import (
     learning_rate,
@@ -25,7 +27,6 @@ from dancelcm_cli.training.placement import (
     whole_copies,
 )
 from dancelcm_cli.training.precision import computing_in
-from dancelcm_cli.training.processes import Processes
 from dancelcm_cli.training.task import Batch, LoopConfig, Task
 
 
@@ -41,6 +42,7 @@ class Trainer(Generic[Batch]):
     ) -> None:
         self.task, self.config, self.processes = task, config, processes
         self.bad_steps = 0  # in a row
+        torch.backends.cudnn.benchmark = True  # shapes recur: the fastest kernels are worth finding
         if checkpoint is not None:
             self.bad_steps = int(checkpoint.numbers["bad_steps"])
             load_weights(task.network, checkpoint.tensors["network"])

@@ -23,6 +23,7 @@ from dancelcm_cli.training.batches import (
     epoch_index,
     split_sources,
 )
+from dancelcm_cli.training.pose_pictures import DrawnPoses
 
 MakeShards = Callable[..., Path]
 
@@ -30,7 +31,13 @@ MakeShards = Callable[..., Path]
 def clip_batches(shards: Path, **changes: Any) -> ClipBatches:
     settings = {"steps": 9, "batch_size": 2, "num_frames": (4,), "seed": 0} | changes
     reader = ShardReader(shards)
-    return ClipBatches(reader, range(len(reader)), size=(64, 64), **settings)
+    return ClipBatches(
+        reader,
+        range(len(reader)),
+        poses=DrawnPoses((64, 64)),
+        device=torch.device("cpu"),
+        **settings,
+    )
 
 
 def assert_equal(batch: ClipBatch, other: ClipBatch) -> None:

@@ -142,6 +142,7 @@ def gaussian_loss(
     grid_size: int,
     student: nn.Module | None = None,
     target: nn.Module | None = None,
+    schedule: NoiseSchedule = SCHEDULE,
     **settings: Any,
 ) -> float:
     """Return the loss of Gaussian networks over a batch that meets every timestep of the grid."""
@@ -157,7 +158,7 @@ def gaussian_loss(
         lambda *inputs: asked(*inputs)[0],
         GaussianTeacher(),
         ClipBatch(latents, Conditions(nothing, nothing, nothing)),
-        SCHEDULE,
+        schedule,
         0.1,
         config,
         sample_streams(0, "test", range(1000)),
@@ -192,6 +193,16 @@ def test_the_edge_is_that_of_the_noisier_timestep(
         consistency, "lower_edge", lambda edges, t: right(edges, (t - stride).clamp(min=0))
     )
     assert gaussian_loss(segments, grid_size) > FOUND_OUT
+
+
+@pytest.mark.parametrize(("segments", "grid_size"), GRIDS)
+def test_the_last_edge_is_timestep_zero_and_not_the_clean_latents(
+    segments: int, grid_size: int
+) -> None:
+    alphas, sigmas = SCHEDULE.alphas.clone(), SCHEDULE.sigmas.clone()
+    alphas[0], sigmas[0] = 1.0, 0.0
+    loss = gaussian_loss(segments, grid_size, schedule=NoiseSchedule(alphas, sigmas))
+    assert loss > 1e-5  # sigma is no more than 0.03 there
 
 
 @pytest.mark.parametrize("segments", [1, 2, 4])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from dancelcm_cli.config.schema import ComputeConfig
+from dancelcm_cli.core.processes import ALONE
 from dancelcm_cli.training.ema import Average, update_average
-from dancelcm_cli.training.processes import ALONE
 
 ON_CPU = ComputeConfig(average_device="cpu")
 ON_CPU_IN_BFLOAT16 = ComputeConfig(average_device="cpu", precision="bfloat16")

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from dancelcm_cli.core.model_folder import load_pipeline
+from dancelcm_cli.core.processes import ALONE, join_processes
 from dancelcm_cli.data.checkpoints import Checkpoint, load_latest_checkpoint
 from dancelcm_cli.data.jsonl import read_rows
-from dancelcm_cli.training.processes import ALONE, join_processes
 from tests.training import together
 from tests.training.test_loop import make_task, run, state
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.shards import ShardReader
@@ -13,6 +14,7 @@ from dancelcm_cli.errors import InputError
 from dancelcm_cli.progress import SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
 from dancelcm_cli.training.batches import ClipBatches
+from dancelcm_cli.training.pose_pictures import DrawnPoses
 from dancelcm_cli.training.rehearsal import Rehearsal, rehearse, steps_by_shape
 from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.runs import distill_student
@@ -96,7 +98,8 @@ def test_every_step_of_a_run_stands_beside_those_of_its_shape(shards: Path) -> N
     batches = ClipBatches(
         ShardReader(shards),
         range(4),
-        size=(64, 64),
+        poses=DrawnPoses((64, 64)),
+        device=torch.device("cpu"),
         steps=20,
         batch_size=2,
         num_frames=(2, 4),

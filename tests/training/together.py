@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dancelcm_cli.config.loading import load_recipe
+from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.errors import DanceLCMError
 from dancelcm_cli.progress import SilentProgress
 from dancelcm_cli.training.loop import run_loop
-from dancelcm_cli.training.processes import Processes, join_processes
 from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.runs import distill_student
 from dancelcm_cli.training.student_run import prepare_student
