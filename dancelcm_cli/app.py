@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from dancelcm_cli import __version__
-from dancelcm_cli.commands import animate, danceset, distill, doctor, evaluate, preprocess, train
+from dancelcm_cli.commands import (
+    animate,
+    bench,
+    danceset,
+    distill,
+    doctor,
+    evaluate,
+    preprocess,
+    train,
+)
 from dancelcm_cli.commands.models.group import models
 from dancelcm_cli.console import print_error, print_result
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError, OutOfMemoryError
@@ -36,6 +45,7 @@ app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=danceset.EXAMPLES)(danceset.danceset)
 app.add_typer(models, name="models")
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(epilog=bench.EXAMPLES)(bench.bench)
 
 
 def _print_version(wanted: bool) -> None:

@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
     "errors": 0,
+    "interrupt": 0,
     "native_output": 0,
     "progress": 0,
     "seeding": 0,
@@ -37,7 +38,7 @@ LAYERS = {
     "app": 5,
     "__main__": 6,
 }
-STANDARD_LIBRARY_ONLY = {"errors", "native_output", "progress", "seeding", "config"}
+STANDARD_LIBRARY_ONLY = {"errors", "interrupt", "native_output", "progress", "seeding", "config"}
 HOMES = {  # third parties that only one room may know
     "rich": {"console"},
     "typer": {"app", "commands"},

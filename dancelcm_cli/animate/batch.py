@@ -17,6 +17,7 @@ from dancelcm_cli.animate.animator import Animator
 from dancelcm_cli.animate.outputs import Delivery, plan_outputs
 from dancelcm_cli.animate.pipeline import animate
 from dancelcm_cli.animate.record import Job, is_made
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
 from dancelcm_cli.progress import Progress
 
@@ -47,25 +48,30 @@ class SharedAnimator:
         return self._animator.with_recipe(job.recipe)
 
 
-def run_batch(jobs: Sequence[Job], delivery: Delivery, progress: Progress) -> list[Result]:
+def run_batch(
+    jobs: Sequence[Job], delivery: Delivery, progress: Progress, processes: Processes = ALONE
+) -> list[Result]:
     """Make the animations of `jobs`, which share a model; finished ones are skipped.
+
+    Of several processes each makes some, and all return what became of all.
 
     Raises:
         InterruptedRunError: the user stopped it; the hint says how to go on.
     """
-    animator = SharedAnimator()
+    animator, own = SharedAnimator(), jobs[processes.rank :: processes.count]
     results: list[Result] = []
-    with progress.task("Jobs", len(jobs)) as advance:
-        for job in jobs:
+    with progress.task("Jobs", len(own)) as advance:
+        for job in own:
             try:
                 results.append(_attempt(job, delivery, animator, progress))
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, InterruptedRunError):
                 raise InterruptedRunError(
-                    f"Interrupted after {len(results)} of {len(jobs)} jobs.",
+                    f"Interrupted after {len(results)} of {len(own)} jobs.",
                     hint="Type the same command again: what is finished is skipped.",
                 ) from None
             advance(1, f"{results[-1].state} {job.output.name}")
-    return results
+    shares = processes.gather(results)
+    return [shares[i % processes.count][i // processes.count] for i in range(len(jobs))]
 
 
 def _attempt(job: Job, delivery: Delivery, animator: SharedAnimator, progress: Progress) -> Result:
@@ -74,6 +80,8 @@ def _attempt(job: Job, delivery: Delivery, animator: SharedAnimator, progress: P
         if _is_finished(job, delivery):
             return Result(job, "skipped")
         animate(job, delivery, partial(animator.load, job), progress)
+    except InterruptedRunError:
+        raise
     except DanceLCMError as error:
         return _failed(job, started, error.message)
     except Exception as error:  # the other jobs may well be made

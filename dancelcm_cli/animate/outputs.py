@@ -45,11 +45,12 @@ class Outputs:
     record: Path
     comparison: Path
     alignment: Path
+    unfinished: Path
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All of them, whether they are wanted or not."""
-        return self.animation, self.record, self.comparison, self.alignment
+        return self.animation, self.record, self.comparison, self.alignment, self.unfinished
 
 
 def plan_outputs(output: Path, format: Format | None) -> Outputs:
@@ -72,6 +73,7 @@ def plan_outputs(output: Path, format: Format | None) -> Outputs:
         output.with_name(f"{name}.json"),
         output.with_name(f"{name}-compare{ending}"),
         output.with_name(f"{name}-align.png"),
+        output.with_name(f"{name}-unfinished.safetensors"),
     )
 
 

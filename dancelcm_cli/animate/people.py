@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from dancelcm_cli.config.schema import Detector
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.array_cache import Arrays, cached_arrays
-from dancelcm_cli.data.bundled import bundled
-from dancelcm_cli.data.fingerprint import folder_sha256
+from dancelcm_cli.data.detector_weights import detector_folder, detector_sha256
 from dancelcm_cli.data.footage import Footage, footage_sha256
 from dancelcm_cli.perception.keypoints import PoseDetector, body_confidence, load_detector
 from dancelcm_cli.progress import Progress
@@ -70,6 +69,10 @@ class PersonFinder:
 
         return self._cached(self._key(footage_sha256(clip.path), indices), look)
 
+    def detect(self, frames: Sequence[Frames]) -> Keypoints:
+        """Return the keypoints `(F, 134, 3)` of frames `(H, W, 3)`, without a look at the cache."""
+        return self._detector.detect(np.stack(frames))
+
     def _look(self, chunks: Iterable[Frames], looks: Collection[int]) -> Arrays:
         """Detect in chunks `(n, H, W, 3)` of a clip, and count the people in the frames `looks`."""
         keypoints: list[Keypoints] = []
@@ -92,8 +95,8 @@ class PersonFinder:
 
     @cached_property
     def _weights_sha256(self) -> str:
-        return folder_sha256(bundled(self._name))
+        return detector_sha256(self._name)
 
     @cached_property
     def _detector(self) -> PoseDetector:
-        return load_detector(self._name, bundled(self._name))
+        return load_detector(self._name, detector_folder(self._name))

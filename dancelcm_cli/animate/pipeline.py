@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dancelcm_cli.animate.motion import Motion, read_motion
 from dancelcm_cli.animate.outputs import (
     WITH_SOUND,
     Delivery,
+    Format,
     Outputs,
     plan_outputs,
     require_rate,
@@ -26,16 +28,22 @@ from dancelcm_cli.animate.outputs import (
 from dancelcm_cli.animate.people import PersonFinder
 from dancelcm_cli.animate.posing import Posing, bring_together, shown_size
 from dancelcm_cli.animate.preview import draw_alignment
-from dancelcm_cli.animate.record import Facts, Job, make_metadata, make_record
+from dancelcm_cli.animate.record import Facts, Job, describe_making, make_metadata, make_record
+from dancelcm_cli.animate.seams import SeamMeter
+from dancelcm_cli.animate.unfinished import RenderWatch, Unfinished
+from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.atomic import atomic_path, write_json_atomic
 from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.data.sound import Sound, cut_sound, find_sound
-from dancelcm_cli.errors import InputError
-from dancelcm_cli.progress import Progress
+from dancelcm_cli.errors import InputError, InterruptedRunError
+from dancelcm_cli.interrupt import StopRequest
+from dancelcm_cli.progress import Progress, SilentProgress
 
 LoadAnimator = Callable[[], Animator]
+
+NO_FACE = "No face is used: none was found in the reference, or the model reads none."
 
 
 @dataclass(frozen=True)
@@ -47,42 +55,114 @@ class Animation:
     seconds: float
 
 
-def animate(job: Job, delivery: Delivery, load: LoadAnimator, progress: Progress) -> Animation:
+def animate(
+    job: Job,
+    delivery: Delivery,
+    load: LoadAnimator,
+    progress: Progress,
+    processes: Processes = ALONE,
+) -> Animation:
     """Make the person in the job's picture move like the one in its driving clip.
 
     Writes the animation at the clip's frame rate with its sound and, beside it, a JSON record of
     everything it takes to make it again; with `delivery.compare` also picture, pose and result
     side by side. The model is loaded, by `load`, once the inputs and outputs have been looked at.
+    Of several processes, which share the windows, the first one writes. What was kept of an
+    interrupted render is gone on with.
 
     Raises:
         InputError: an input is missing or unreadable, nobody is seen, or an output exists.
+        InterruptedRunError: Ctrl-C or SIGTERM; what is done of the render is kept.
     """
     started = time.perf_counter()
     outputs = plan_outputs(job.output, delivery.format)
     _require_outputs(job, outputs, delivery)
     image = read_image(job.reference)
     animator = load()
-    posing = _pose(job, image, delivery, animator.finder, progress)
-    motion, metadata = posing.motion, make_metadata(job)
-    require_rate(outputs.format, motion.fps)
-    sound = _sound(job, motion) if delivery.audio and outputs.format in WITH_SOUND else None
+    posing = _pose_once(job, image, delivery, animator.finder, progress, processes)
+    require_rate(outputs.format, posing.motion.fps)
+    sound = _sound(job, posing.motion) if delivery.audio and outputs.format in WITH_SOUND else None
     # A sound that cannot be read is told before the work.
     with writing(outputs.animation), cut_sound(sound, outputs.animation) as cut:
-        with progress.task("Animating", job.recipe.animate.steps) as advance:
-            rendering = animator.render_posing(image, posing, lambda index: advance(1, ""))
-        films = {outputs.animation: _shown(rendering.frames, image, posing)}
-        if delivery.compare:
-            films[outputs.comparison] = _side_by_side(image, rendering, posing)
-        for path, frames in films.items():
-            shape = (motion.num_frames, motion.fps)
-            write_animation(path, outputs.format, frames, *shape, cut, metadata)
-    if not rendering.has_face:
-        progress.note("No face is used: none was found in the reference, or the model reads none.")
+        unfinished = Unfinished(outputs.unfinished, describe_making(job, delivery.audio))
+        with StopRequest() as stop:
+            rendering, watch = _render(
+                animator, image, posing, unfinished, stop, progress, processes
+            )
+            if processes.first:
+                meter = SeamMeter(animator.plan(len(posing)).seams)
+                film = meter.over(watch.over(rendering.film()))
+                films = {outputs.animation: _shown(film, image, posing)}
+                if delivery.compare:
+                    films[outputs.comparison] = watch.over(_side_by_side(image, rendering))
+                _write_films(films, outputs.format, posing.motion, cut, make_metadata(job))
     seconds = time.perf_counter() - started
-    facts = Facts(motion, rendering.has_face, cut is not None, seconds)
-    with writing(outputs.record):
-        write_json_atomic(outputs.record, make_record(job, delivery.audio, facts))
+    if processes.first:
+        if not rendering.has_face:
+            progress.note(NO_FACE)
+        facts = Facts(posing.motion, rendering.has_face, cut is not None, meter.ratio, seconds)
+        with writing(outputs.record):
+            write_json_atomic(outputs.record, make_record(job, delivery.audio, facts))
+        unfinished.remove()
+    processes.wait()
     return Animation(outputs.animation, outputs.record, seconds)
+
+
+def _render(
+    animator: Animator,
+    image: Frames,
+    posing: Posing,
+    unfinished: Unfinished,
+    stop: StopRequest,
+    progress: Progress,
+    processes: Processes,
+) -> tuple[Rendering, RenderWatch]:
+    """Denoise, from where an interrupted render came to if there is one."""
+    counts = animator.plan(len(posing)).counts
+    begun = processes.gather(unfinished.read() if processes.first else None)[0]
+    with progress.task("Animating", sum(counts)) as advance:
+        watch = RenderWatch(unfinished, stop, counts, advance, processes)
+        if begun is not None:
+            watch(begun)
+            progress.note("Going on with the interrupted render.")
+        rendering = animator.render_posing(image, posing, watch, begun, processes)
+    return rendering, watch
+
+
+def _write_films(
+    films: Mapping[Path, Iterable[Frames]],
+    format: Format,
+    motion: Motion,
+    sound: Path | None,
+    metadata: Mapping[str, str],
+) -> None:
+    """Write all films or, where the user interrupts it, none: the same command goes on to them."""
+    written: list[Path] = []
+    try:
+        for path, frames in films.items():
+            write_animation(path, format, frames, motion.num_frames, motion.fps, sound, metadata)
+            written.append(path)
+    except InterruptedRunError:
+        for path in written:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _pose_once(
+    job: Job,
+    image: Frames,
+    delivery: Delivery,
+    finder: PersonFinder,
+    progress: Progress,
+    processes: Processes,
+) -> Posing:
+    """Find person and dance in the first process; the others take what it has found and kept."""
+    if not processes.first:
+        processes.wait()
+        return _pose(job, image, replace(delivery, save_keypoints=None), finder, SilentProgress())
+    posing = _pose(job, image, delivery, finder, progress)
+    processes.wait()
+    return posing
 
 
 def preview(job: Job, delivery: Delivery, progress: Progress) -> Path:
@@ -93,12 +173,29 @@ def preview(job: Job, delivery: Delivery, progress: Progress) -> Path:
     """
     sheet = plan_outputs(job.output, delivery.format).alignment
     require_writable(sheet, delivery.overwrite)
-    image = read_image(job.reference)
-    finder = PersonFinder(job.recipe.animate.pose_detector)
-    posing = _pose(job, image, delivery, finder, progress)
+    image, posing = _see(job, delivery, progress)
     with writing(sheet), atomic_path(sheet) as temporary:
         Image.fromarray(draw_alignment(image, posing)).save(temporary)
     return sheet
+
+
+def look_at_inputs(job: Job, delivery: Delivery, progress: Progress) -> tuple[Frames, Posing]:
+    """Return the job's picture `(H, W, 3)` and dance, as `animate` would find them.
+
+    Raises:
+        InputError: as `animate`.
+    """
+    outputs = plan_outputs(job.output, delivery.format)
+    _require_outputs(job, outputs, delivery)
+    image, posing = _see(job, delivery, progress)
+    require_rate(outputs.format, posing.motion.fps)
+    return image, posing
+
+
+def _see(job: Job, delivery: Delivery, progress: Progress) -> tuple[Frames, Posing]:
+    image = read_image(job.reference)
+    finder = PersonFinder(job.recipe.animate.pose_detector)
+    return image, _pose(job, image, delivery, finder, progress)
 
 
 def _require_outputs(job: Job, outputs: Outputs, delivery: Delivery) -> None:
@@ -124,11 +221,13 @@ def _pose(
     motion = read_motion(job.driving, job.recipe.animate, finder, progress)
     posing = bring_together(image, motion, job.recipe, finder)
     for path, people in ((job.reference, posing.people), (job.driving, motion.people)):
-        if people > 1:
-            progress.note(
-                f"{people} people are seen in {path}: the largest is taken. Cut the others off if"
-                " that is the wrong one."
+        if people > 1 and job.recipe.animate.several == "refuse":
+            raise InputError(
+                f"{path} must show one person, but {people} are seen.",
+                hint="Cut the others off, or type --several largest to take the largest.",
             )
+        if people > 1:
+            progress.note(f"{people} people are seen in {path}: the largest is taken.")
     if delivery.save_keypoints is not None:
         _save_keypoints(delivery.save_keypoints, motion, job.driving)
     return posing
@@ -160,15 +259,16 @@ def _sound(job: Job, motion: Motion) -> Sound | None:
     return find_sound(job.driving, motion.seconds)
 
 
-def _shown(frames: Frames, image: Frames, posing: Posing) -> Iterator[Frames]:
+def _shown(frames: Iterable[Frames], image: Frames, posing: Posing) -> Iterator[Frames]:
     """Undo the squeeze: give the frames the picture's aspect ratio at the model's height."""
     size = shown_size(image, posing.size, posing.fit)
     return (fit_frame(frame, *size, "squash") for frame in frames)
 
 
-def _side_by_side(image: Frames, rendering: Rendering, posing: Posing) -> Iterator[Frames]:
+def _side_by_side(image: Frames, rendering: Rendering) -> Iterator[Frames]:
+    posing = rendering.posing
     size = shown_size(image, posing.size, posing.fit)
     picture = fit_frame(image, *size, "squash")
-    poses = _shown(rendering.poses, image, posing)
-    for pose, frame in zip(poses, _shown(rendering.frames, image, posing), strict=True):
+    poses = _shown(rendering.pose_film(), image, posing)
+    for pose, frame in zip(poses, _shown(rendering.film(), image, posing), strict=True):
         yield np.concatenate([picture, pose, frame], axis=1)

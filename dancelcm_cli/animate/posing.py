@@ -34,6 +34,14 @@ class Posing:
         """The drawn pose of the picture `(H, W, 3)`."""
         return draw_pose(self.reference, *self.size)
 
+    def __len__(self) -> int:
+        """F, the length of the dance."""
+        return self.motion.num_frames
+
+    def __getitem__(self, frames: slice) -> Frames:
+        """Return the drawn poses `(n, H, W, 3)` of a stretch of the dance."""
+        return self.poses(range(len(self))[frames])
+
     def poses(self, numbers: Sequence[int]) -> Frames:
         """Return the drawn poses `(n, H, W, 3)` at `numbers` of the dance."""
         if self.aligned is not None:

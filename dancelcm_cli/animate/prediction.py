@@ -26,5 +26,5 @@ def predict_frames(
     motion = read_motion(driving, config, animator.finder, indices=indices)
     known = None if motion.keypoints is None else motion.keypoints[reference_index]
     rendering = animator.render(image, motion, reference_keypoints=known)
-    for index, frame in enumerate(rendering.frames):
+    for index, frame in enumerate(rendering.film()):
         Image.fromarray(frame).save(output / f"{index:06d}.png")

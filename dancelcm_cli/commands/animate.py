@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +16,11 @@ from dancelcm_cli.commands.animate_options import (
     AudioOption,
     BatchOption,
     CompareOption,
+    CompileOption,
     DraftOption,
     DrivingArgument,
     DrivingOption,
+    DryRunOption,
     FormatOption,
     FpsOption,
     FramesOption,
@@ -25,6 +33,7 @@ from dancelcm_cli.commands.animate_options import (
     ReferenceArgument,
     SamplerOption,
     SaveKeypointsOption,
+    SeveralOption,
     StepsOption,
     StrideOption,
 )
@@ -38,7 +47,14 @@ from dancelcm_cli.commands.options import (
 from dancelcm_cli.config.draft import as_draft
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.console import RichProgress, print_result, print_table
-from dancelcm_cli.errors import ConfigError, InputError, PartialFailureError
+from dancelcm_cli.errors import (
+    ConfigError,
+    InputError,
+    InterruptedRunError,
+    OutOfMemoryError,
+    PartialFailureError,
+)
+from dancelcm_cli.progress import SilentProgress
 
 if TYPE_CHECKING:
     from dancelcm_cli.animate.outputs import Delivery
@@ -61,15 +77,18 @@ def animate(
     sampler: SamplerOption = None,
     guidance: GuidanceOption = None,
     draft: DraftOption = False,
+    compile: CompileOption = False,
     batch: BatchOption = None,
     driving_kind: DrivingOption = None,
     align: AlignOption = None,
+    several: SeveralOption = None,
     frames: FramesOption = None,
     max_frames: MaxFramesOption = None,
     fps: FpsOption = None,
     stride: StrideOption = None,
     save_keypoints: SaveKeypointsOption = None,
     preview: PreviewOption = False,
+    dry_run: DryRunOption = False,
     format: FormatOption = None,
     audio: AudioOption = True,
     compare: CompareOption = False,
@@ -88,18 +107,21 @@ def animate(
         "animate.steps": steps,
         "animate.driving": driving_kind,
         "animate.align": align,
+        "animate.several": several,
         "animate.num_frames": frames,
         "animate.max_frames": max_frames,
         "animate.fps": fps,
         "animate.frame_stride": stride,
         "animate.sampler": sampler,
         "animate.guidance_scale": guidance,
+        "animate.compile": "true" if compile else None,
         "seed": seed,
         "device": device,
     }
     resolved = resolve_recipe(recipe, settings, flags)
     resolved = as_draft(resolved, steps) if draft else resolved
-    _check_arguments(reference, driving, batch, alone=preview or save_keypoints is not None)
+    alone = preview or dry_run or save_keypoints is not None
+    _check_arguments(reference, driving, batch, alone)
 
     from dancelcm_cli.animate.outputs import Delivery
     from dancelcm_cli.animate.record import Job, Model
@@ -115,6 +137,8 @@ def animate(
     job = Job(reference, driving, output, chosen_model, resolved)
     if preview:
         _preview(job, delivery)
+    elif dry_run:
+        _forecast(job, delivery)
     else:
         _animate(job, delivery)
 
@@ -130,7 +154,8 @@ def _check_arguments(
         )
     if batch is not None and (reference is not None or alone):
         raise ConfigError(
-            "--batch must come without REFERENCE, DRIVING, --preview and --save-keypoints.",
+            "--batch must come without REFERENCE, DRIVING, --preview, --dry-run and"
+            " --save-keypoints.",
             hint="Photos and driving videos are named in the table.",
         )
 
@@ -143,24 +168,76 @@ def _default_output(reference: Path, driving: Path, format: str | None) -> Path:
 def _animate(job: Job, delivery: Delivery) -> None:
     from dancelcm_cli.animate.animator import Animator
     from dancelcm_cli.animate.pipeline import animate as make_animation
+    from dancelcm_cli.core.processes import join_processes
 
     def load() -> Animator:
         return Animator(job.model.path, job.recipe)
 
-    animation = make_animation(job, delivery, load, RichProgress())
-    print_result(
-        {
-            "animation": animation.path,
-            "record": animation.record,
-            "seconds": f"{animation.seconds:.1f}",
-        }
-    )
+    processes = join_processes(job.recipe.device)
+    progress = RichProgress() if processes.first else SilentProgress()
+    with _telling_how_to_go_on():
+        animation = make_animation(job, delivery, load, progress, processes)
+    if processes.first:
+        print_result(
+            {
+                "animation": animation.path,
+                "record": animation.record,
+                "seconds": f"{animation.seconds:.1f}",
+            }
+        )
+
+
+@contextmanager
+def _telling_how_to_go_on() -> Iterator[None]:
+    """Add to an interruption the command that goes on from there: the one that was typed."""
+    try:
+        yield
+    except InterruptedRunError as error:
+        command = shlex.join(["dancelcm", *sys.argv[1:]])
+        raise InterruptedRunError(error.message, hint=f"Go on with: {command}") from None
 
 
 def _preview(job: Job, delivery: Delivery) -> None:
     from dancelcm_cli.animate.pipeline import preview as make_preview
 
     print_result({"alignment": make_preview(job, delivery, RichProgress())})
+
+
+def _forecast(job: Job, delivery: Delivery) -> None:
+    """Print what an animation would take.
+
+    Raises:
+        OutOfMemoryError: it would not fit into the memory, whatever is done one after the other.
+    """
+    from dancelcm_cli.animate.animator import Animator
+    from dancelcm_cli.animate.forecast import forecast
+
+    told = forecast(job, delivery, lambda: Animator(job.model.path, job.recipe), RichProgress())
+    print_result(
+        {
+            "device": told.device,
+            "frames": f"{told.frames:,}",
+            "windows": f"{told.windows:,}",
+            "network calls": f"{told.network_calls:,}",
+            "time": timedelta(seconds=math.ceil(told.seconds)),
+            "peak memory": f"{told.peak_bytes / 2**30:.2f} GiB",
+            "free memory": f"{told.free_bytes / 2**30:.2f} GiB",
+        }
+    )
+    if told.setting is None:
+        raise OutOfMemoryError(
+            "The animation must fit into the memory, but it does not in the smallest steps.",
+            hint="Type --draft for half the size, or --set animate.window=8 for shorter windows.",
+        )
+    if told.setting != told.asked:
+        chosen = told.setting
+        print_result(
+            {
+                "fits with": f"--set animate.windows_at_once={chosen.windows_at_once}"
+                f" --set animate.decode_chunk={chosen.decode_chunk}"
+                f" --set animate.offload={str(chosen.offload).lower()}"
+            }
+        )
 
 
 def _run_batch(
@@ -173,9 +250,15 @@ def _run_batch(
     """
     from dancelcm_cli.animate.batch import run_batch
     from dancelcm_cli.animate.jobs import read_jobs
+    from dancelcm_cli.core.processes import join_processes
 
     jobs = read_jobs(table, output or table.parent, model, recipe, delivery.format)
-    results = run_batch(jobs, delivery, RichProgress())
+    processes = join_processes(recipe.device)
+    progress = RichProgress() if processes.first else SilentProgress()
+    with _telling_how_to_go_on():
+        results = run_batch(jobs, delivery, progress, processes)
+    if not processes.first:
+        return
     rows = [(one.job.output, one.state, f"{one.seconds:.1f}", one.reason) for one in results]
     columns = ("output", "state", "seconds", "why")
     print_table(str(table), columns, rows, text_columns=4)

@@ -55,6 +55,12 @@ GuidanceOption = Annotated[
         show_default=str(DEFAULTS.animate.guidance_scale),
     ),
 ]
+CompileOption = Annotated[
+    bool,
+    typer.Option(
+        "--compile", help="Compile the networks first, which takes minutes: for long or many clips."
+    ),
+]
 DraftOption = Annotated[
     bool, typer.Option("--draft", help="A quick look: 2 steps at half the size.")
 ]
@@ -83,11 +89,19 @@ AlignOption = Annotated[
         rich_help_panel=DANCE_PANEL,
     ),
 ]
+SeveralOption = Annotated[
+    Literal["refuse", "largest"] | None,
+    typer.Option(
+        help="What to do where the photo or DRIVING shows several people.",
+        show_default=str(DEFAULTS.animate.several),
+        rich_help_panel=DANCE_PANEL,
+    ),
+]
 FramesOption = Annotated[
     int | None,
     typer.Option(
         help="Frames to make; 0 is as many as DRIVING has.",
-        show_default=str(DEFAULTS.animate.num_frames),
+        show_default="as DRIVING",
         rich_help_panel=DANCE_PANEL,
     ),
 ]
@@ -128,6 +142,14 @@ PreviewOption = Annotated[
     typer.Option(
         "--preview",
         help="Only write a picture that shows how DRIVING fits the photo, and stop.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Only say what it would take: windows, network calls, time and memory.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from dancelcm_cli.core.attention import ContextKeysValues
+from dancelcm_cli.core.attention import ContextKeysValues, attend
+from dancelcm_cli.core.vae import Frames, to_pictures
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,64 @@ class Conditions:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{n: t.to(target) for n, t in given.items() if t is not None})
 
+    @property
+    def num_frames(self) -> int:
+        """F, the length of the clips."""
+        return self.pose.shape[2]
+
+    def within(self, frames: range) -> Conditions:
+        """Return the conditions of some of the frames."""
+        return replace(self, pose=self.pose[:, :, frames.start : frames.stop])
+
+
+class ClipConditions(Protocol):
+    """The conditions of clips that may be too long for all of their poses to be there at once."""
+
+    @property
+    def reference_latents(self) -> Tensor:
+        """`(B, C, h, w)` scaled latents."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """F, the length of the clips."""
+        ...
+
+    def within(self, frames: range) -> Conditions:
+        """Return the conditions of some of the frames."""
+        ...
+
+
+class PosePictures(Protocol):
+    """Pose pictures `(F, H, W, 3)` uint8 RGB: an array, or what draws a slice when it is asked."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frames: slice, /) -> Frames: ...
+
+
+@dataclass(frozen=True)
+class StreamedConditions:
+    """Conditions `still` of one clip, all but its pose, and the pose pictures of its frames."""
+
+    still: Conditions
+    poses: PosePictures
+
+    @property
+    def reference_latents(self) -> Tensor:
+        """`(1, C, h, w)` scaled latents."""
+        return self.still.reference_latents
+
+    @property
+    def num_frames(self) -> int:
+        """F, the length of the clip."""
+        return len(self.poses)
+
+    def within(self, frames: range) -> Conditions:
+        """Return the conditions of some of the frames, whose poses are drawn now."""
+        pose = to_pictures(self.poses[frames.start : frames.stop])
+        return replace(self.still, pose=pose[None])
+
 
 @dataclass(frozen=True)
 class EncodedConditions:
@@ -57,6 +117,27 @@ class EncodedConditions:
     frame_features: Tensor
     reference_features: Tensor
     context: tuple[ContextKeysValues, ...]
+
+    def repeated(self, count: int) -> EncodedConditions:
+        """Return the conditions of the same clips `count` times, one after the other."""
+        if count == 1:
+            return self
+        return EncodedConditions(
+            _repeated(self.frame_features, count),
+            _repeated(self.reference_features, count),
+            tuple(
+                ContextKeysValues(
+                    _repeated(layer.keys, count),
+                    _repeated(layer.values, count),
+                    None if layer.bias is None else _repeated(layer.bias, count),
+                )
+                for layer in self.context
+            ),
+        )
+
+
+def _repeated(tensor: Tensor, count: int) -> Tensor:
+    return tensor.repeat(count, *[1] * (tensor.ndim - 1))
 
 
 class FrameMixer(nn.Module):
@@ -78,7 +159,7 @@ class FrameMixer(nn.Module):
         qkv = rearrange(
             self.to_qkv(self.norm(tokens)), "s f (k n d) -> k s n f d", k=3, n=self.heads
         )
-        attended = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        attended = attend(qkv[0], qkv[1], qkv[2])
         tokens = tokens + self.to_out(rearrange(attended, "s n f d -> s f (n d)"))
         tokens = tokens + self.ff_out(F.gelu(self.ff_in(tokens)))
         out: Tensor = rearrange(tokens, "(b h w) f c -> b c f h w", b=batch, h=height, w=width)

@@ -16,7 +16,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import save_file
 from torch import nn
 
-from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.core.unet import FACE_PREFIX, DanceUNet
 
 ADAPTED_PARTS = ("temporal_in", "down", "middle_in", "middle_out", "up")  # all but stems and ends
 
@@ -34,7 +34,7 @@ def add_adapters(unet: DanceUNet, rank: int) -> None:
     ]
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers), unet)
     for name, parameter in unet.named_parameters():
-        own = "lora_" in name or name.startswith("face_")
+        own = "lora_" in name or name.startswith(FACE_PREFIX)
         parameter.requires_grad_(own)
         if own:
             parameter.data = parameter.data.float()

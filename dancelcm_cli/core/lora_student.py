@@ -13,10 +13,8 @@ from torch import Tensor
 
 from dancelcm_cli.config.schema import FaceTokens
 from dancelcm_cli.core.misfits import list_misfits, refuse_misfits, shapes_of
-from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.core.unet import FACE_PREFIX, DanceUNet
 from dancelcm_cli.errors import InputError
-
-FACE_PREFIX = "face_"
 
 
 @dataclass(frozen=True)

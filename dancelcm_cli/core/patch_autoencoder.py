@@ -15,6 +15,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -78,6 +79,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.decode_linear.weight.copy_(basis * scale)
         self.decode_linear.bias.copy_(mean)
 
+    @apply_forward_hook  # type: ignore[untyped-decorator]
     def encode(self, pictures: Tensor) -> AutoencoderKLOutput:
         """Return the code of `pictures` as a distribution without spread."""
         patches = self._patches(pictures)
@@ -85,6 +87,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         moments = torch.cat([mean, torch.full_like(mean, NO_VARIANCE)], dim=1)
         return AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(moments))
 
+    @apply_forward_hook  # type: ignore[untyped-decorator]
     def decode(self, latents: Tensor) -> DecoderOutput:
         """Return the pictures of unscaled `latents`."""
         config: Any = self.config

@@ -18,7 +18,7 @@ from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 from dancelcm_cli.config.schema import ScheduleConfig
-from dancelcm_cli.core.sampling import student_starts
+from dancelcm_cli.core.sampling import OnStep, go_on, student_starts
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import lower_edge, segment_edges, upper_edge
 from dancelcm_cli.errors import ConfigError
@@ -108,16 +108,19 @@ def follow_windows(
     predict: Callable[[Tensor, Tensor], Tensor],
     noise: Tensor,
     num_inference_steps: int,
-    on_step: Callable[[int], None] = lambda index: None,
+    on_step: OnStep = go_on,
+    first: int = 0,
 ) -> Tensor:
     """Turn `noise` `(B, C, F, h, w)` into float32 latents of that shape, without fresh noise.
 
-    `predict(noisy_latents, timesteps)` returns v; `on_step(i)` is told when step i is done.
+    `predict(noisy_latents, timesteps)` returns v; `on_step` hears of every step. Where the steps
+    before `first` are done, `noise` is what they landed on.
     """
     scheduler.set_timesteps(num_inference_steps, noise.device)
     latents = noise.float()
-    for index, timestep in enumerate(scheduler.timesteps):
+    for index, timestep in list(enumerate(scheduler.timesteps))[first:]:
         velocity = predict(latents, timestep.expand(len(latents)))
         latents = scheduler.step(velocity, timestep, latents).prev_sample
-        on_step(index)
+        replaced = on_step(index, latents)
+        latents = latents if replaced is None else replaced
     return latents

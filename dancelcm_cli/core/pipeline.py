@@ -1,31 +1,50 @@
 """A diffusers pipeline that animates a picture.
 
 pipe = DancePipeline.from_pretrained("assets/tiny/student")
-frames = pipe(image, pose, reference_pose, num_inference_steps=4).frames
+frames = pipe(image, pose, num_inference_steps=4, output_type="pil").frames
+
+`assets/examples/pipeline.py` is the whole of it. Devices, precision and offload are those of diffusers:
+`pipe.to("cuda", torch.bfloat16)` or `pipe.enable_model_cpu_offload()`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from dancelcm_cli.config.schema import NoisePrior, Sampler, ScheduleConfig, TeacherGrid
-from dancelcm_cli.core.clip_predictor import ClipPredictor
-from dancelcm_cli.core.conditioning import Conditions
+from dancelcm_cli.core.clip_predictor import ClipPredictor, Execution
+from dancelcm_cli.core.conditioning import (
+    ClipConditions,
+    Conditions,
+    PosePictures,
+    StreamedConditions,
+)
 from dancelcm_cli.core.image_encoder import encode_image, require_image_encoder
 from dancelcm_cli.core.noise import frame_noise
 from dancelcm_cli.core.noise_prior import choose_timestep, noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler, follow_windows
+from dancelcm_cli.core.pictures import (
+    OutputType,
+    Picture,
+    as_frame,
+    as_pose_pictures,
+    in_form,
+    seed_from,
+)
 from dancelcm_cli.core.sampling import (
+    OnStep,
     SamplingOptions,
     SamplingStep,
+    go_on,
     sample,
     student_steps,
     teacher_steps,
@@ -33,17 +52,21 @@ from dancelcm_cli.core.sampling import (
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import solver_grid
 from dancelcm_cli.core.unet import DanceUNet
-from dancelcm_cli.core.vae import Frames, decode_latents, encode_frames, reduction, to_pictures
+from dancelcm_cli.core.vae import Frames, encode_frames, iter_decoded, reduction, to_pictures
 from dancelcm_cli.errors import ConfigError, InputError
 
 FORMAT_VERSION = 1
 
 
+# Told the pipeline, the index and timestep of a finished step, and its latents by their name.
+StepCallback = Callable[["DancePipeline", int, int, dict[str, Tensor]], Mapping[str, Tensor]]
+
+
 @dataclass
 class DanceOutput(BaseOutput):  # type: ignore[misc]
-    """Frames `(F, H, W, 3)` uint8 RGB, and the scaled latents `(C, F, h, w)` behind them."""
+    """Frames in the form that was asked for, and the scaled latents `(C, F, h, w)` behind them."""
 
-    frames: Frames
+    frames: Any
     latents: Tensor
 
 
@@ -163,15 +186,18 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"Height and width must be multiples of {cell}, got {image.shape[:2]}.",
                 hint="Choose others by --set preprocess.height=... and preprocess.width=...",
             )
-        face_latents = None if face is None else encode_frames(self.vae, face[None])[:, 0][None]
+        face_latents = None if face is None else self._encode_frame(face)
         return Conditions(
             pose=to_pictures(pose)[None],
             reference_pose=to_pictures(reference_pose[None])[None, :, 0],
-            reference_latents=encode_frames(self.vae, image[None])[:, 0][None],
+            reference_latents=self._encode_frame(image),
             image_embeds=self._image_embeds(image if photo is None else photo),
             face_latents=face_latents,
             face_embeds=self._image_embeds(face),
         )
+
+    def _encode_frame(self, frame: Frames) -> Tensor:
+        return encode_frames(self.vae, frame[None], device=self._execution_device)[:, 0][None]
 
     def _image_embeds(self, picture: Frames | None) -> Tensor | None:
         if picture is None or self.image_encoder is None:
@@ -181,28 +207,34 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
     @torch.no_grad()
     def __call__(
         self,
-        image: Frames,
-        pose: Frames,
-        reference_pose: Frames,
-        face: Frames | None = None,
-        photo: Frames | None = None,
+        image: Picture,
+        pose: PosePictures | Sequence[Picture],
+        reference_pose: Picture | None = None,
+        face: Picture | None = None,
+        photo: Picture | None = None,
         num_inference_steps: int = 4,
         guidance_scale: float = 1.0,
         sampler: Sampler = "edge_renoise",
         seed: int = 0,
-        on_step: Callable[[int], None] = lambda index: None,
+        generator: torch.Generator | None = None,
+        output_type: OutputType | Literal["latent"] = "np",
+        callback_on_step_end: StepCallback | None = None,
         noise_prior: NoisePrior = "none",
         prior_timestep: int = 0,
         teacher_grid: TeacherGrid = "trailing",
         window: int = 0,
         overlap: int = 0,
+        decode_chunk: int = 8,
     ) -> DanceOutput:
-        """Animate `image` along `pose`; see `encode` for the shapes.
+        """Animate `image` along `pose`.
+
+        Pictures are PIL images or uint8 arrays `(H, W, 3)`, all of one size but for `face` and
+        `photo`.
 
         Args:
             image: reference picture.
             pose: pose pictures of the driving clip.
-            reference_pose: pose picture of the reference.
+            reference_pose: pose picture of the reference; None: it stands as the clip begins.
             face: face crop of the reference, or None.
             photo: the reference before it was fitted to the model's size, or None.
             num_inference_steps: network calls (twice as many under guidance).
@@ -210,12 +242,22 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             sampler: the rule between two steps; a teacher always uses DDIM, and a PeRFlow student
                 its own.
             seed: of the noise, which is drawn per frame.
-            on_step: told the index of each finished step.
+            generator: draws the seed where it is given.
+            output_type: of the frames: a uint8 array `(F, H, W, 3)`, a list of PIL images, a tensor
+                `(F, 3, H, W)` in [0, 1], or "latent": none, for who decodes the latents himself.
+            callback_on_step_end: called as `callback(pipeline, index, timestep, {"latents":
+                latents})` after each step; latents `(B, C, F, h, w)` in the mapping that it returns
+                take their place.
             noise_prior: start from the reference in noise; see `noise_prior.py`.
             prior_timestep: how noisy it is then; 0 is the trained timestep nearest to 949.
             teacher_grid: the timesteps of a teacher; see `teacher_steps`.
             window: frames that the network sees at once; 0 for all of them.
             overlap: frames that neighbouring windows share.
+            decode_chunk: frames that the autoencoder turns into pixels at once.
+
+        Raises:
+            InputError: a picture is none, or the network cannot halve its size.
+            ConfigError: this model cannot sample like that.
         """
         options = SamplingOptions(
             num_inference_steps,
@@ -226,35 +268,82 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             prior_timestep,
             window,
             overlap,
-            seed,
+            seed_from(generator, seed),
         )
-        conditions = self.encode(image, pose, reference_pose, face, photo)
-        latents = self.denoise(conditions, options, on_step)[0]
-        return DanceOutput(decode_latents(self.vae, latents), latents.cpu())
+        poses = as_pose_pictures(pose)
+        still = self.encode(
+            as_frame(image),
+            poses[:1],
+            poses[:1][0] if reference_pose is None else as_frame(reference_pose),
+            None if face is None else as_frame(face),
+            None if photo is None else as_frame(photo),
+        )
+        timesteps = [step.start for step in self.plan(options)]
+
+        def tell(index: int, latents: Tensor) -> Tensor | None:
+            if callback_on_step_end is None:
+                return None
+            told = callback_on_step_end(self, index, timesteps[index], {"latents": latents})
+            return told.get("latents")
+
+        latents = self.denoise(StreamedConditions(still, poses), options, tell)[0]
+        frames = None
+        if output_type != "latent":
+            decoded = np.stack(list(self.decode(latents, decode_chunk)))
+            frames = in_form(decoded, output_type)
+        self.maybe_free_model_hooks()
+        return DanceOutput(frames, latents.cpu())
 
     @torch.no_grad()
     def denoise(
         self,
-        conditions: Conditions,
+        conditions: ClipConditions,
         options: SamplingOptions,
-        on_step: Callable[[int], None] = lambda index: None,
+        on_step: OnStep = go_on,
+        execution: Execution | None = None,
     ) -> Tensor:
-        """Sample float32 latents `(B, C, F, h, w)`; all clips share the noise."""
+        """Sample float32 latents `(B, C, F, h, w)`; all clips share the noise.
+
+        Raises:
+            ConfigError: this model cannot sample as `options` say.
+            OutOfMemoryError: a window of the network does not fit into the memory.
+        """
         steps = self.plan(options)
-        reference = conditions.reference_latents.to(self.unet.device)
-        frames = range(conditions.pose.shape[2])
+        execution = replace(
+            execution or Execution(), make_room=self.make_room, device=self._execution_device
+        )
+        reference = conditions.reference_latents.to(execution.device)
+        frames = range(conditions.num_frames)
         shape = (reference.shape[1], reference.shape[2], reference.shape[3])
-        predict = ClipPredictor(self.unet, conditions, options)
+        predict = ClipPredictor(self.unet, conditions, options, execution)
 
         def noise(*name: str | int) -> Tensor:
             drawn = frame_noise(shape, frames, self.config.noise_offset, options.seed, *name)
             return drawn.expand(len(reference), -1, -1, -1, -1).to(reference.device)
 
-        start = noise("initial")
-        if isinstance(self.scheduler, PeRFlowScheduler):
-            return follow_windows(self.scheduler, predict, start, len(steps), on_step)
         schedule = self.schedule.to(reference.device)
-        timestep = self._prior_timestep(options)
-        if timestep is not None:
+        begun, timestep = execution.begun, self._prior_timestep(options)
+        first = 0 if begun is None else begun.steps
+        start = noise("initial") if begun is None else begun.latents.to(reference.device)
+        if isinstance(self.scheduler, PeRFlowScheduler):
+            return follow_windows(self.scheduler, predict, start, len(steps), on_step, first)
+        if timestep is not None and begun is None:
             start = noised_reference(reference, start, timestep, schedule)
-        return sample(predict, start, steps, schedule, lambda index: noise("step", index), on_step)
+        return sample(
+            predict, start, steps, schedule, lambda index: noise("step", index), on_step, first
+        )
+
+    def decode(self, latents: Tensor, chunk: int = 8) -> Iterator[Frames]:
+        """Yield the frames `(H, W, 3)` uint8 of latents `(C, F, h, w)` one by one.
+
+        Raises:
+            OutOfMemoryError: a single frame does not fit into the memory.
+        """
+        return iter_decoded(self.vae, latents, chunk, self.make_room, self._execution_device)
+
+    def make_room(self) -> bool:
+        """Keep networks that are not at work on the CPU from now on; return whether that is new."""
+        if self._execution_device.type == "cpu" or getattr(self, "_all_hooks", None):
+            return False
+        self.enable_model_cpu_offload(device=self._execution_device)
+        return True

@@ -31,6 +31,14 @@ from dancelcm_cli.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
+# Told the index of a finished step and where it landed; what it returns, if anything, takes its
+# place.
+OnStep = Callable[[int, Tensor], Tensor | None]
+
+
+def go_on(index: int, latents: Tensor) -> None:
+    """Leave the latents as they are: the `OnStep` of who does not want to be told."""
+
 
 @dataclass(frozen=True)
 class SamplingOptions:
@@ -104,7 +112,7 @@ def student_steps(
     if not 1 <= num_steps <= grid_size:
         raise ConfigError(
             f"The number of steps must be from 1 to {grid_size}, got {num_steps}.",
-            hint="Type --steps 4.",
+            hint=f"Type --steps {min(4, grid_size)}.",
         )
     starts = student_starts(num_steps, segments, grid_size, num_timesteps)
     if first is not None:
@@ -158,23 +166,26 @@ def sample(
     steps: list[SamplingStep],
     schedule: NoiseSchedule,
     step_noise: Callable[[int], Tensor],
-    on_step: Callable[[int], None] = lambda index: None,
+    on_step: OnStep = go_on,
+    first: int = 0,
 ) -> Tensor:
     """Turn `noise` `(B, C, F, h, w)` into latents of the same shape, in float32.
 
     `predict(noisy_latents, timesteps)` returns v; `step_noise(i)` returns the fresh noise that step
-    i diffuses forward with; `on_step(i)` is told when step i is done.
+    i diffuses forward with; `on_step` hears of every step. Where the steps before `first` are done,
+    `noise` is what they landed on.
     """
     latents = noise.float()
 
     def at(timestep: int) -> Tensor:
         return torch.full((len(latents),), timestep, device=latents.device)
 
-    for index, step in enumerate(steps):
+    for index, step in list(enumerate(steps))[first:]:
         start = at(step.start)
         landing = None if step.landing is None else at(step.landing)
         latents = schedule.jump(latents, predict(latents, start), start, landing)
         if step.end is not None and step.end != step.landing:
             latents = schedule.renoise(latents, step_noise(index), landing, at(step.end))
-        on_step(index)
+        replaced = on_step(index, latents)
+        latents = latents if replaced is None else replaced
     return latents

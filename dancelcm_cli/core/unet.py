@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -29,6 +30,7 @@ from dancelcm_cli.core.conditioning import (
 from dancelcm_cli.errors import InputError
 
 FACE_GATE_START = -8.0  # logit bias at which face tokens change nothing yet: exp(-8) is 3e-4
+FACE_PREFIX = "face_"  # of the names of all weights that face tokens add
 STEM_CHANNELS = 8  # pose channels beside the noisy latents (`concat_dim` upstream)
 
 
@@ -185,6 +187,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         blocks = [*self.down, self.middle_in, *self.up]
         return [b for b in blocks if isinstance(b, Stage) and b.spatial is not None]
 
+    @apply_forward_hook  # type: ignore[untyped-decorator]
     def encode_conditions(
         self, conditions: Conditions, keep: Tensor | None = None
     ) -> EncodedConditions:
@@ -214,6 +217,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         return EncodedConditions(frame_features, reference_features, projected)
 
+    @apply_forward_hook  # type: ignore[untyped-decorator]
     def encode_frames(self, conditions: Conditions, keep: Tensor | None = None) -> Tensor:
         """Return the `frame_features` of `EncodedConditions`: all that depends on the pose."""
         height, width = conditions.reference_latents.shape[2:]

@@ -6,6 +6,7 @@ Works with any autoencoder of diffusers' interface: `AutoencoderKL` (UniAnimate'
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import torch
 from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dancelcm_cli.core.memory import with_less_at_once
 
 Frames = NDArray[np.uint8]
 
@@ -43,14 +46,17 @@ def reduction(vae: Any) -> int:
 
 
 @torch.no_grad()
-def encode_frames(vae: Any, frames: Frames, chunk: int = 8) -> Tensor:
+def encode_frames(
+    vae: Any, frames: Frames, chunk: int = 8, device: torch.device | None = None
+) -> Tensor:
     """Encode `(F, H, W, 3)` uint8 frames to scaled latents `(C, F, h, w)`, float32 on the CPU.
 
     The mean of the posterior is taken, so that the same frames always give the same latents.
+    `device` is where the autoencoder computes; None: where it is.
     """
     encoded = []
     for start in range(0, len(frames), chunk):
-        pixels = to_pixels(frames[start : start + chunk]).to(vae.device, vae.dtype)
+        pixels = to_pixels(frames[start : start + chunk]).to(device or vae.device, vae.dtype)
         mean = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
         encoded.append(mean.float().cpu())
     return rearrange(torch.cat(encoded), "f c h w -> c f h w")
@@ -59,8 +65,36 @@ def encode_frames(vae: Any, frames: Frames, chunk: int = 8) -> Tensor:
 @torch.no_grad()
 def decode_latents(vae: Any, latents: Tensor, chunk: int = 8) -> Frames:
     """Decode scaled latents `(C, F, h, w)` to `(F, H, W, 3)` uint8 frames."""
-    frames = []
-    for part in torch.split(rearrange(latents, "c f h w -> f c h w"), chunk):
-        unscaled = part.to(vae.device, vae.dtype) / vae.config.scaling_factor
-        frames.append(to_frames(vae.decode(unscaled).sample))
-    return np.concatenate(frames)
+    return np.stack(list(iter_decoded(vae, latents, chunk)))
+
+
+@torch.no_grad()
+def iter_decoded(
+    vae: Any,
+    latents: Tensor,
+    chunk: int = 8,
+    make_room: Callable[[], bool] = lambda: False,
+    device: torch.device | None = None,
+) -> Iterator[Frames]:
+    """Yield the frames `(H, W, 3)` uint8 of scaled latents `(C, F, h, w)` one by one.
+
+    Args:
+        vae: The autoencoder.
+        latents: Where is no matter.
+        chunk: Frames that are decoded at once; fewer from where memory runs out.
+        make_room: See `with_less_at_once`.
+        device: Where the autoencoder computes; None: where it is.
+
+    Raises:
+        OutOfMemoryError: a single frame does not fit into the memory.
+    """
+    codes, start = rearrange(latents, "c f h w -> f c h w"), 0
+
+    def decode(count: int) -> Frames:
+        part = codes[start : start + count].to(device or vae.device, vae.dtype)
+        return to_frames(vae.decode(part / vae.config.scaling_factor).sample)
+
+    while start < len(codes):
+        frames, chunk = with_less_at_once(decode, chunk, make_room, "one frame of the autoencoder")
+        yield from frames
+        start += len(frames)

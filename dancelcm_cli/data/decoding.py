@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from dancelcm_cli.data.images import is_picture
 from dancelcm_cli.errors import InputError
 
+# Tags may be no Unicode; PyAV 19 takes them as they are and no longer has the argument.
+ANY_TAGS: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
 # A file that only names other files, of any format: what it names is none of a reader's business.
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]")
@@ -171,7 +174,8 @@ def _open(path: Path) -> InputContainer:
                 hint="Give the video itself.",
             )
     try:
-        container = av.open(f"file:{path}", options=LOCAL_FILES_ONLY, metadata_errors="ignore")
+        options = LOCAL_FILES_ONLY
+        container: InputContainer = av.open(f"file:{path}", mode="r", options=options, **ANY_TAGS)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(path) from error
     if not container.streams.video or container.format.name.endswith(PICTURE_FORMATS):

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from dancelcm_cli.core.lora import merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import (
-    FACE_PREFIX,
     LoraStudent,
     adapted_layers,
     add_lora_student,
@@ -20,6 +19,7 @@ from dancelcm_cli.core.lora_student import (
 )
 from dancelcm_cli.core.model_folder import load_pipeline, read_config, read_index
 from dancelcm_cli.core.pipeline import DancePipeline
+from dancelcm_cli.core.unet import FACE_PREFIX
 from dancelcm_cli.data.atomic import atomic_path
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_metadata, read_tensors
 from dancelcm_cli.errors import InputError

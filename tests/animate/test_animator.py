@@ -36,12 +36,12 @@ def test_a_picture_becomes_as_many_frames_as_the_motion_has(
     animator: Animator, image: Frames, motion: Motion
 ) -> None:
     calls: list[int] = []
-    rendering = animator.render(image, motion, calls.append)
+    rendering = animator.render(image, motion, lambda denoising: calls.append(denoising.steps))
     assert rendering.frames.shape == rendering.poses.shape == (3, 64, 64, 3)
     assert rendering.frames.dtype == np.uint8
     assert rendering.frames.std() > 1
     assert rendering.has_face
-    assert calls == [0, 1]
+    assert calls == [1, 2]
 
 
 def test_the_same_seed_gives_the_same_frames_and_another_gives_others(
@@ -87,6 +87,29 @@ def test_fewer_steps_than_segments_are_warned_of_once(
             animator.render(image, motion)
     (record,) = caplog.records
     assert "Fewer steps (1) than the student has segments (2)" in record.getMessage()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_gives_nearly_the_same_frames(
+    model: Path,
+    make_recipe: MakeRecipe,
+    image: Frames,
+    motion: Motion,
+    animator: Animator,
+    precision: str,
+) -> None:
+    halved = Animator(model, make_recipe(f"animate.precision={precision}")).render(image, motion)
+    exact = animator.render(image, motion)
+    difference = np.abs(halved.frames.astype(int) - exact.frames)
+    assert 0 < difference.mean() < 3  # levels of 255
+
+
+def test_frames_do_not_depend_on_how_many_are_decoded_at_once(
+    make_recipe: MakeRecipe, image: Frames, motion: Motion, animator: Animator
+) -> None:
+    one_by_one = animator.with_recipe(make_recipe("animate.decode_chunk=1")).render(image, motion)
+    together = animator.render(image, motion)
+    assert np.abs(one_by_one.frames.astype(int) - together.frames).max() <= 1
 
 
 @pytest.mark.parametrize("prior", ["legacy", "consistent"])

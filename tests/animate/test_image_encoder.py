@@ -20,7 +20,7 @@ def test_clip_sees_the_photo_as_it_came_and_not_as_it_was_fitted(
 ) -> None:
     tiny_clip_pipeline().save_pretrained(tmp_path)
     animator = Animator(tmp_path, make_recipe("preprocess.fit=crop"))
-    pipeline: DancePipeline = animator._pipeline
+    pipeline: DancePipeline = animator.pipeline
     seen: list[Tensor] = []
     pipeline.image_encoder.register_forward_pre_hook(
         lambda _, positional, named: seen.append(named["pixel_values"]), with_kwargs=True

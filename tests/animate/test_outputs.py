@@ -36,6 +36,7 @@ def test_everything_that_belongs_together_has_one_name(
     assert outputs.format == chosen
     paths = (outputs.animation, outputs.record, outputs.comparison, outputs.alignment)
     assert paths == tuple(tmp_path / name for name in names)
+    assert outputs.unfinished.name == outputs.record.stem + "-unfinished.safetensors"
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_a_preview_shows_the_fit_and_makes_no_animation(make_job: MakeJob, tmp_p
     preview(job, Delivery(overwrite=True), Listener())
 
 
-def test_several_people_are_told_of(
+def test_several_people_are_refused_unless_the_largest_is_wanted(
     make_job: MakeJob, tmp_path: Path, photo: Path, dancer: Path
 ) -> None:
     image, frames = np.asarray(Image.open(photo).convert("RGB")), read_frames(dancer, range(3))[0]
@@ -256,7 +256,12 @@ def test_several_people_are_told_of(
     alone, crowded = Listener(), Listener()
     preview(make_job("alone.mp4"), Delivery(), alone)
     inputs = {"reference": tmp_path / "pair.png", "driving": tmp_path / "pair.mp4"}
-    preview(make_job("crowded.mp4", **inputs), Delivery(), crowded)
+    for refused in inputs:
+        one = {refused: inputs[refused]}
+        with pytest.raises(InputError, match=f"{inputs[refused].name} must show one person") as no:
+            preview(make_job("crowded.mp4", **one), Delivery(), crowded)
+        assert "--several largest" in no.value.hint
+    preview(make_job("crowded.mp4", "animate.several=largest", **inputs), Delivery(), crowded)
     assert alone.notes == []
     assert [note.split(":")[0] for note in crowded.notes] == [
         f"2 people are seen in {path}" for path in inputs.values()

@@ -40,6 +40,7 @@ from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.model_folder import load_pipeline, make_scheduler
 from dancelcm_cli.core.pipeline import DancePipeline
+from dancelcm_cli.core.processes import ALONE
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import Clip, ShardWriter, make_clip_id
@@ -47,7 +48,6 @@ from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
 from dancelcm_cli.training.loop import run_loop
 from dancelcm_cli.training.network import TrainedNetwork, Velocity, velocity_of
 from dancelcm_cli.training.preparation import PreparedRun, save_model
-from dancelcm_cli.training.processes import ALONE
 from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.student_run import prepare_student
 from dancelcm_cli.training.trainer import Trainer

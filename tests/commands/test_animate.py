@@ -1,22 +1,27 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
+from dancelcm_cli.animate.unfinished import RenderWatch
 from dancelcm_cli.app import app, main
 from dancelcm_cli.config.loading import load_recipe
+from dancelcm_cli.core.clip_predictor import Denoising
 from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
-from dancelcm_cli.data.video import probe_video, write_video
+from dancelcm_cli.data.video import probe_video, read_frames, write_video
 
 PHOTO, DANCE = bundled("samples/reference.png"), bundled("samples/driving.mp4")
 Run = Callable[..., int]
@@ -65,6 +70,9 @@ def write_inputs(folder: Path) -> None:
     Image.new("1", (10_000, 10_000)).save(folder / "huge.png")
     write_video(folder / "nobody.mp4", grey, 12)
     write_video(folder / "still.mp4", grey[:1], 12)
+    image, frames = np.asarray(Image.open(PHOTO).convert("RGB")), read_frames(DANCE, range(2))[0]
+    Image.fromarray(np.concatenate([image, image], axis=1)).save(folder / "pair.png")
+    write_video(folder / "pair.mp4", np.concatenate([frames] * 2, axis=2), 12)
     (folder / "taken.mp4").write_text("precious")
     (folder / "file").write_text("no folder")
 
@@ -75,6 +83,9 @@ def write_inputs(folder: Path) -> None:
         (["nobody.png", DANCE], "picture must show a person", "one whole person"),
         ([PHOTO, "nobody.mp4"], "nobody.mp4 must show a person", "--driving pose"),
         ([PHOTO, "still.mp4"], "at least 2 frames, got 1", "video"),
+        (["pair.png", DANCE], "pair.png must show one person, but 2 are seen", "--several largest"),
+        ([PHOTO, "pair.mp4"], "pair.mp4 must show one person, but 2 are seen", "--several largest"),
+        ([PHOTO, "still.mp4", "--driving", "pose"], "at least 2 frames, got 1", "somebody moves"),
         (["huge.png", DANCE], "at most 89 million pixels", "Scale the picture down"),
         ([PHOTO, "missing.mp4"], "does not exist", "spelling"),
         ([PHOTO, DANCE, "--frames", 0, "--max-frames", 9], "at most 9 frames, got 24", "--frames"),
@@ -108,12 +119,64 @@ def test_what_cannot_be_animated_is_told_in_a_sentence_with_a_hint(
     assert (tmp_path / "taken.mp4").read_text() == "precious"
 
 
+def test_a_video_of_ten_hours_is_refused_before_it_is_looked_at(
+    run: Run, tmp_path: Path, capsys: Capture
+) -> None:
+    black = ("-f", "lavfi", "-i", "color=black:size=32x32:rate=1:duration=36000")
+    quick = ("-preset", "ultrafast", str(tmp_path / "long.mp4"))
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", *black, *quick], check=True)
+    assert run(PHOTO, "long.mp4", "--frames", 0) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "long.mp4 must make at most 10,000 frames, got 36,000" in error
+    assert "--frames 300" in error and "--max-frames 36000" in error
+
+
 def test_the_result_is_named_after_its_inputs(run: Run, tmp_path: Path, capsys: Capture) -> None:
     assert run(PHOTO, DANCE, "--frames", 2, "--format", "webm") == 0
     assert probe_video(tmp_path / "reference-driving.webm").num_frames == 2
     assert "reference-driving.webm" in capsys.readouterr().out
     assert run(PHOTO, DANCE, "--frames", 2, "--format", "png", "--overwrite") == 0
     assert (tmp_path / "reference-driving" / "000001.png").exists()
+
+
+def test_an_interruption_says_how_to_go_on_and_the_same_command_does(
+    run: Run, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [str(PHOTO), str(DANCE), "--frames", "14", "-o", "me with spaces.mp4"]
+    monkeypatch.setattr("sys.argv", ["dancelcm", "animate", *command])
+    hear = RenderWatch.__call__
+
+    def press_and_hear(watch: RenderWatch, denoising: Denoising) -> None:
+        signal.raise_signal(signal.SIGINT)
+        hear(watch, denoising)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RenderWatch, "__call__", press_and_hear)
+        assert run(*command) == 130
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Stopped after 1 of 5 network calls" in said
+    assert "Go on with: dancelcm animate" in said and "'me with spaces.mp4'" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["me with spaces-unfinished.safetensors"]
+    assert run(*command) == 0
+    assert "Going on" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "me with spaces.mp4",
+        "me with spaces.json",
+    }
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
+    run: Run, tmp_path: Path, capsys: Capture
+) -> None:
+    assert run(PHOTO, DANCE, "--frames", 14, "--dry-run") == 0
+    told = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert {name: told[name].strip() for name in ("frames", "windows", "network calls")} == {
+        "frames": "14",
+        "windows": "2",
+        "network calls": "5",
+    }
+    assert told["peak memory"].endswith("GiB")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_draft_is_half_the_size(run: Run, tmp_path: Path) -> None:

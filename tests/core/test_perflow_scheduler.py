@@ -115,7 +115,9 @@ def test_a_perfect_student_arrives_at_the_same_place_in_any_number_of_steps(
 ) -> None:
     scheduler, done = PeRFlowScheduler(num_windows=windows), []
     student = straight_student(schedule, windows)
-    latents = follow_windows(scheduler, student, INITIAL, num_steps, done.append)
+    latents = follow_windows(
+        scheduler, student, INITIAL, num_steps, lambda index, latents: done.append(index)
+    )
     exact = float(deviations(schedule, VARIANCE)[0]) * INITIAL
     torch.testing.assert_close(latents, exact, rtol=0, atol=3e-5)
     assert done == list(range(num_steps))

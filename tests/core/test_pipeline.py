@@ -1,12 +1,14 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from PIL import Image
 
 from dancelcm_cli.config.schema import NoisePrior, ScheduleConfig
 from dancelcm_cli.core.model_folder import load_pipeline, load_vae, make_scheduler
@@ -18,6 +20,7 @@ from dancelcm_cli.core.sampling import SamplingOptions, student_steps, teacher_s
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import encode_frames
+from dancelcm_cli.core.windows import plan_windows
 from dancelcm_cli.errors import ConfigError, InputError
 
 MakePipeline = Callable[..., DancePipeline]
@@ -94,10 +97,80 @@ def test_guidance_of_one_calls_the_network_once_a_step(
     assert len(calls) == 3 + 2 * 3
 
 
-def test_every_finished_step_is_told(make_pipeline: MakePipeline, pictures: dict[str, Any]) -> None:
-    done: list[int] = []
-    make_pipeline()(**pictures, num_inference_steps=3, on_step=done.append)
-    assert done == [0, 1, 2]
+class Listener:
+    """Notes down what it is told of the steps; returns what takes the latents' place."""
+
+    def __init__(self, replaced: Mapping[str, torch.Tensor] = MappingProxyType({})) -> None:
+        self.replaced = replaced
+        self.told: list[tuple[int, int]] = []
+
+    def __call__(
+        self, pipeline: DancePipeline, index: int, timestep: int, kept: dict[str, torch.Tensor]
+    ) -> Mapping[str, torch.Tensor]:
+        assert pipeline.config.grid_size and kept["latents"].ndim == 5
+        self.told.append((index, timestep))
+        return self.replaced
+
+
+def test_every_finished_step_is_told_and_may_be_replaced(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline, plain = make_pipeline(), Listener()
+    pipeline(**pictures, num_inference_steps=3, callback_on_step_end=plain)
+    steps = pipeline.plan(SamplingOptions(3))
+    assert plain.told == [(index, step.start) for index, step in enumerate(steps)]
+    zeros = torch.zeros(1, 4, NUM_FRAMES, HEIGHT // 4, WIDTH // 4)
+    output = pipeline(**pictures, callback_on_step_end=Listener({"latents": zeros}))
+    assert not output.latents.any()
+
+
+def test_frames_come_in_the_form_that_is_asked_for(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline = make_pipeline()
+    frames = pipeline(**pictures).frames
+    images = pipeline(**pictures, output_type="pil").frames
+    assert (np.stack([np.asarray(image) for image in images]) == frames).all()
+    tensor = pipeline(**pictures, output_type="pt").frames
+    assert tensor.shape == (NUM_FRAMES, 3, HEIGHT, WIDTH)
+    assert np.array_equal((255 * tensor.permute(0, 2, 3, 1)).round().byte().numpy(), frames)
+    latent = pipeline(**pictures, output_type="latent")
+    assert latent.frames is None and latent.latents.isfinite().all()
+    with pytest.raises(InputError, match='"np", "pil", "pt" or "latent", got \'png\''):
+        pipeline(**pictures, output_type="png")
+
+
+def test_a_generator_draws_the_seed(make_pipeline: MakePipeline, pictures: dict[str, Any]) -> None:
+    pipeline, generator = make_pipeline(), torch.Generator().manual_seed(3)
+    first, second = (pipeline(**pictures, generator=generator).latents for _ in range(2))
+    assert not first.equal(second)
+    assert pipeline(**pictures, generator=generator.manual_seed(3)).latents.equal(first)
+
+
+def test_pictures_may_be_images_and_the_reference_may_stand_as_the_clip_begins(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline = make_pipeline()
+    image = Image.fromarray(pictures["image"])
+    poses = [Image.fromarray(pose) for pose in pictures["pose"]]
+    expected = pipeline(pictures["image"], pictures["pose"], pictures["pose"][0]).latents
+    assert pipeline(image, poses).latents.equal(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "complaint"),
+    [
+        ("image", np.zeros((HEIGHT, WIDTH, 3)), "got float64"),
+        ("image", np.zeros((HEIGHT, WIDTH), np.uint8), "uint8 array"),
+        ("pose", [], "at least one picture"),
+        ("pose", [np.zeros((side, 16, 3), np.uint8) for side in (16, 32)], "one size"),
+    ],
+)
+def test_what_is_no_picture_is_refused(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], name: str, given: Any, complaint: str
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        make_pipeline()(**{**pictures, name: given})
 
 
 def test_a_teacher_walks_by_ddim_and_a_student_as_it_was_trained(
@@ -117,6 +190,20 @@ def test_a_teacher_may_walk_upstreams_grid_but_not_from_a_prior(
     assert seen == [751, 501, 251, 1]
     with pytest.raises(ConfigError, match="teacher_grid must be trailing"):
         teacher(**pictures, teacher_grid="upstream", noise_prior="consistent")
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(2, 0), (2, 1), (3, 1)])
+def test_every_frame_starts_from_the_same_noise_whatever_the_windows(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], window: int, overlap: int
+) -> None:
+    pipeline, seen = make_pipeline(), []
+    pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    pipeline(**pictures, num_inference_steps=1)
+    (whole,) = seen
+    seen.clear()
+    pipeline(**pictures, num_inference_steps=1, window=window, overlap=overlap)
+    for part, frames in zip(seen, plan_windows(NUM_FRAMES, window, overlap), strict=True):
+        assert part.equal(whole[:, :, frames.start : frames.stop])
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.5])
@@ -164,11 +251,11 @@ def test_a_perflow_student_brings_its_own_sampler(
     saved = make_pipeline(num_segments=2)
     saved.register_modules(scheduler=PeRFlowScheduler(num_windows=2))
     saved.save_pretrained(tmp_path)
-    pipeline, seen, done = load_pipeline(tmp_path), [], []
+    pipeline, seen, listener = load_pipeline(tmp_path), [], Listener()
     pipeline.unet.register_forward_pre_hook(lambda _, inputs: seen.append(int(inputs[1][0])))
-    pipeline(**pictures, num_inference_steps=4, on_step=done.append)
+    pipeline(**pictures, num_inference_steps=4, callback_on_step_end=listener)
     assert seen == [999, 749, 499, 249]
-    assert done == [0, 1, 2, 3]
+    assert listener.told == list(enumerate(seen))
     assert [step.start for step in pipeline.plan(SamplingOptions(4))] == seen
     with pytest.raises(ConfigError, match="from 2"):
         pipeline(**pictures, num_inference_steps=1)

@@ -304,10 +304,42 @@ def test_the_loop_calls_the_network_once_a_step_and_reports_each(schedule: Noise
         seen.append(timesteps.tolist())
         return network(latents, timesteps).bfloat16()
 
-    latents = sample(predict, INITIAL.bfloat16(), steps, schedule, draws(0), done.append)
+    def tell(index: int, latents: Tensor) -> None:
+        done.append(index)
+
+    latents = sample(predict, INITIAL.bfloat16(), steps, schedule, draws(0), tell)
     assert latents.dtype == torch.float32
     assert seen == [[start, start] for start in starts(steps)]
     assert done == list(range(8))
+
+
+def test_what_a_step_landed_on_may_be_replaced(schedule: NoiseSchedule) -> None:
+    steps = student(4, 2, 40, "edge_renoise")
+    seen: list[Tensor] = []
+
+    def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
+        seen.append(latents)
+        return network(latents, timesteps)
+
+    sample(predict, INITIAL, steps, schedule, draws(0), lambda index, latents: 0 * latents)
+    assert seen[0].equal(INITIAL) and not any(latents.any() for latents in seen[1:])
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_going_on_from_a_landing_equals_never_having_stopped(
+    schedule: NoiseSchedule, first: int
+) -> None:
+    steps, landings = student(4, 2, 40, "edge_renoise"), [INITIAL]
+
+    def noise(index: int) -> Tensor:
+        return torch.randn(INITIAL.shape, generator=torch.Generator().manual_seed(index))
+
+    def keep(index: int, latents: Tensor) -> None:
+        landings.append(latents)
+
+    whole = sample(network, INITIAL, steps, schedule, noise, keep)
+    rest = sample(network, landings[first], steps, schedule, noise, first=first)
+    assert rest.equal(whole)
 
 
 # --- a perfect student of Gaussian data ---

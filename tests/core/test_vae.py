@@ -8,6 +8,7 @@ from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.vae import (
     decode_latents,
     encode_frames,
+    iter_decoded,
     reduction,
     to_frames,
     to_pictures,
@@ -79,6 +80,24 @@ def test_chunks_change_nothing(vae: VAE, frames: NDArray[np.uint8]) -> None:
     torch.testing.assert_close(encode_frames(vae, frames, chunk=2), latents, rtol=0, atol=1e-5)
     whole, parts = (decode_latents(vae, latents, chunk).astype(int) for chunk in (8, 2))
     assert np.abs(whole - parts).max() <= 1  # another batch may round another way
+
+
+def test_where_memory_runs_out_fewer_frames_are_decoded_at_once(
+    vae: VAE, frames: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents, decode, seen = encode_frames(vae, frames), vae.decode, []
+    whole = decode_latents(vae, latents).astype(int)
+
+    def on_a_small_machine(codes: torch.Tensor) -> object:
+        seen.append(len(codes))
+        if len(codes) > 2:
+            raise torch.OutOfMemoryError("Tried to allocate 20.00 GiB")
+        return decode(codes)
+
+    monkeypatch.setattr(vae, "decode", on_a_small_machine)
+    made = list(iter_decoded(vae, latents, chunk=5))
+    assert np.abs(np.stack(made) - whole).max() <= 1
+    assert seen == [5, 2, 2, 1]
 
 
 def test_latents_are_scaled_and_decoding_undoes_it(vae: VAE, frames: NDArray[np.uint8]) -> None:
