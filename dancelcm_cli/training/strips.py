@@ -41,10 +41,12 @@ def write_strip(path: Path, columns: Columns) -> None:
 
 def write_film(path: Path, columns: Columns, fps: float) -> None:
     """Write a video with a row for each clip; a column of single frames stands still."""
-    write_video(path, _film(_small(columns)), fps)
+    write_video(path, film_frames(columns), fps)
 
 
-def _film(columns: Columns) -> Iterator[Frames]:
+def film_frames(columns: Columns) -> Iterator[Frames]:
+    """Yield the `(H, W, 3)` frames of that video."""
+    columns = _small(columns)
     first = [clips[0] for clips in columns.values()]
     titles = _titles(list(columns), [frames.shape[2] for frames in first])
     for index in range(max(map(len, first))):

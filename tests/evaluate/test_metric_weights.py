@@ -105,7 +105,14 @@ def test_missing_weights_say_how_they_are_fetched() -> None:
 
 @pytest.mark.weights
 @pytest.mark.parametrize("package", [I3D_PACKAGE, LPIPS_PACKAGE], ids=lambda package: package.name)
-def test_published_weights_are_converted_once_and_again_after_damage(package: Package) -> None:
+def test_published_weights_are_converted_once_and_again_after_damage(
+    package: Package, cache: Path, published_weights: Path
+) -> None:
+    (cache / "weights").unlink()  # others map the converted files of the shared folder
+    own = cache / "weights" / package.name
+    own.mkdir(parents=True)
+    for fetched in (published_weights / package.name).glob("*.tar.gz"):
+        (own / fetched.name).symlink_to(fetched)
     first = load_published(package)
     assert tensors_sha256(first) == package.sha256
     kept = weights_folder() / package.name / f"{package.name}.safetensors"
