@@ -44,11 +44,11 @@ def main(output: Path) -> None:
             columns["reference"] = [fit_frame(image, height, width, "squash")[None]]
             columns["pose"] = [rendering.poses]
         columns[f"{model}, {steps} step{'s' * (steps > 1)}"] = [rendering.frames]
-    truth, fps = read_frames(driving, range(NUM_FRAMES), height, width)
+    truth, video = read_frames(driving, range(NUM_FRAMES), height, width)
     columns["truth"] = [truth]
     shown = {title: [enlarged(frames) for frames in clips] for title, clips in columns.items()}
     first, *others = (Image.fromarray(frame).quantize(128) for frame in film_frames(shown))
-    first.save(output, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+    first.save(output, save_all=True, append_images=others, duration=round(1000 / video.fps), loop=0)
 
 
 def enlarged(frames: Frames) -> Frames:
