@@ -3,8 +3,8 @@
 pipe = DancePipeline.from_pretrained("assets/tiny/student")
 frames = pipe(image, pose, num_inference_steps=4, output_type="pil").frames
 
-`assets/examples/pipeline.py` is the whole of it. Devices, precision and offload are those of diffusers:
-`pipe.to("cuda", torch.bfloat16)` or `pipe.enable_model_cpu_offload()`.
+`assets/examples/pipeline.py` is the whole of it. Devices, precision and offload are those of
+diffusers: `pipe.to("cuda", torch.bfloat16)` or `pipe.enable_model_cpu_offload()`.
 """
 
 from __future__ import annotations

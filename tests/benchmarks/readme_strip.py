@@ -48,7 +48,9 @@ def main(output: Path) -> None:
     columns["truth"] = [truth]
     shown = {title: [enlarged(frames) for frames in clips] for title, clips in columns.items()}
     first, *others = (Image.fromarray(frame).quantize(128) for frame in film_frames(shown))
-    first.save(output, save_all=True, append_images=others, duration=round(1000 / video.fps), loop=0)
+    first.save(
+        output, save_all=True, append_images=others, duration=round(1000 / video.fps), loop=0
+    )
 
 
 def enlarged(frames: Frames) -> Frames:
