@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dancelcm_cli.core.batch import ClipBatch
 from dancelcm_cli.core.vae import to_pixels
-from dancelcm_cli.data.shards import ShardReader
+from dancelcm_cli.data.shards import Clip, ShardReader
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.drawing import draw_poses
 from dancelcm_cli.training.batches import (
@@ -131,6 +131,24 @@ def test_image_steps_come_first_and_hold_single_frames(shards: Path) -> None:
     shapes = [tuple(batches.part(step).latents.shape) for step in range(4)]
     assert shapes == [(3, 4, 1, 8, 8)] * 2 + [(2, 4, 4, 8, 8)] * 2
     assert batches.part(0).conditions.pose.shape == (3, 3, 1, 64, 64)
+
+
+def test_the_reference_is_the_picture_that_an_image_embedding_is_of(
+    shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, read = torch.full((4, 8, 8), 7.0).half(), ShardReader.__getitem__
+
+    def with_embedding(reader: ShardReader, index: int) -> Clip:
+        embeds = torch.zeros(3).half()
+        return dataclasses.replace(
+            read(reader, index), image_embeds=embeds, reference_latents=stored
+        )
+
+    monkeypatch.setattr(ShardReader, "__getitem__", with_embedding)
+    batches = clip_batches(shards)
+    for step in range(4):
+        conditions = batches.part(step).conditions
+        assert torch.equal(conditions.reference_latents, stored.float().expand(2, -1, -1, -1))
 
 
 def test_latents_and_poses_are_those_of_the_same_frames(shards: Path) -> None:
