@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
+from dancelcm_cli.ahead import ahead
 from dancelcm_cli.animate.motion import Motion
 from dancelcm_cli.animate.people import Keypoints, PersonFinder
 from dancelcm_cli.animate.posing import Posing, bring_together
+from dancelcm_cli.animate.small_decoder import load_small_decoder
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.clip_predictor import Denoising, Execution
 from dancelcm_cli.core.compilation import compile_regions
@@ -110,6 +112,7 @@ class Animator:
             recipe.seed,
         )
         self.num_steps = len(self.pipeline.plan(self.options))
+        self.small_decoder = self._small_decoder() if config.small_decoder else None
         warn_of_few_steps(config.steps, self.pipeline.config.num_segments)
 
     def plan(self, num_frames: int) -> WindowPlan:
@@ -155,8 +158,18 @@ class Animator:
 
         execution = Execution(config.windows_at_once, processes, begun, on_progress)
         latents = self.pipeline.denoise(conditions, self.options, tell, execution)[0]
-        decode = partial(self.pipeline.decode, chunk=config.decode_chunk)
-        return Rendering(latents, posing, has_face, decode)
+        return Rendering(latents, posing, has_face, self.decode)
+
+    def decode(self, latents: Tensor) -> Iterator[Frames]:
+        """Yield the frames `(H, W, 3)` of latents `(C, F, h, w)` one by one.
+
+        A thread decodes the next chunk while the frames of one are taken: they are brought to
+        shape and handed to the video encoder, a process of its own, meanwhile. With the network
+        decoding does not overlap: the windows are fused in every step, so that no frame is done
+        before the last step, and both would only share the same device.
+        """
+        chunk = self.recipe.animate.decode_chunk
+        return ahead(self.pipeline.decode(latents, chunk, self.small_decoder), chunk)
 
     def encode(self, image: Frames, posing: Posing) -> tuple[StreamedConditions, bool]:
         """Return what the network is told, and whether a face is part of it."""
@@ -171,6 +184,13 @@ class Animator:
         sizes = [sum(p.numel() * p.element_size() for p in part.parameters()) for part in parts]
         on_cpu = self.pipeline.unet.device.type == "cpu"
         return 0 if on_cpu else sum(sizes) - max(sizes)
+
+    def _small_decoder(self) -> AutoencoderTiny | None:
+        """Return TAESD beside the network; None where it was not fetched or does not fit."""
+        decoder = load_small_decoder(self.pipeline.vae)
+        if decoder is not None:
+            nn.Module.to(decoder, self.pipeline.unet.device, self.pipeline.unet.dtype)
+        return decoder
 
     def _face(self, image: Frames, keypoints: Keypoints) -> Frames | None:
         if self.pipeline.unet.face_projector is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -111,6 +112,7 @@ def _time_finding(animator: Animator, posing: Posing) -> float:
 def _count(animator: Animator, conditions: StreamedConditions) -> tuple[int, int]:
     """Return the operations of a window in a step, and of decoding a frame."""
     call, latents, windows = one_call(animator, conditions)
+    decode = partial(animator.pipeline.decode, decoder=animator.small_decoder)
     of_windows = count_flops(call)
-    of_frame = count_flops(lambda: list(animator.pipeline.decode(latents[0, :, :1], 1)))
+    of_frame = count_flops(lambda: list(decode(latents[0, :, :1], 1)))
     return of_windows // windows, of_frame

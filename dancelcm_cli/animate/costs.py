@@ -100,7 +100,7 @@ def measure_costs(animator: Animator, image: Frames, posing: Posing, outputs: Ou
         window_bytes = peak_bytes(device) - idle
         restart_peak(device)
         frames = latents[0, :, : config.decode_chunk]
-        decode_seconds = _mean_seconds(lambda: list(pipeline.decode(frames, config.decode_chunk)))
+        decode_seconds = _mean_seconds(lambda: list(animator.decode(frames)))
     film_seconds, write_seconds = _time_writing(image, posing, outputs)
     return Costs(
         encode_seconds,
@@ -179,6 +179,7 @@ def _key(
         "versions": [__version__, str(torch.__version__)],
         "device": [device_name(unet.device), torch.get_num_threads()],
         "model": [model_sha256, str(unet.dtype), config.compile],
+        "small_decoder": animator.small_decoder is not None,
         "sizes": [posing.size, shown_size(image, posing.size, posing.fit)],
         "windows": [min(len(posing), 2 * config.window), config.window, config.overlap],
         "at_once": [config.windows_at_once, config.decode_chunk],

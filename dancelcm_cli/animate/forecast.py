@@ -45,12 +45,16 @@ class Forecast:
     setting: Setting | None
 
 
-def predict_seconds(plan: WindowPlan, costs: Costs, films: int = 1) -> float:
+def predict_seconds(plan: WindowPlan, costs: Costs, films: int = 1, on_cpu: bool = True) -> float:
     """Return how long a clip takes with the networks loaded and the poses known.
 
     With a comparison there are 2 films: it is decoded again, and its frames are thrice as wide.
+    Frames are written while the next ones are decoded. On a CPU both need the same cores, so that
+    one's time adds to the other's; beside a GPU the shorter one passes unnoticed.
     """
-    frame = sum(costs.decode_seconds + costs.write_seconds * width for width in (1, 3)[:films])
+    together = sum if on_cpu else max
+    widths = (1, 3)[:films]
+    frame = sum(together([costs.decode_seconds, costs.write_seconds * width]) for width in widths)
     return (
         costs.encode_seconds
         + sum(plan.counts) * costs.window_seconds
@@ -112,14 +116,14 @@ def forecast(
     def needs(setting: Setting) -> int:
         return predict_bytes(plan, costs, asked, setting, animator.idle_network_bytes())
 
-    free = free_bytes(device)
+    free, films = free_bytes(device), 2 if delivery.compare else 1
     setting = choose_setting(needs, asked, free)
     return Forecast(
         device_name(device),
         plan.num_frames,
         len(plan.windows(0)),
         sum(plan.counts) * (2 if config.guidance_scale != 1.0 else 1),
-        load_seconds + predict_seconds(plan, costs, 2 if delivery.compare else 1),
+        load_seconds + predict_seconds(plan, costs, films, device.type == "cpu"),
         needs(setting or asked),
         free,
         asked,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from dancelcm_cli.animate.people import Found, Keypoints, PersonFinder
 from dancelcm_cli.config.schema import Fit, Recipe
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.fitting import fit_frame, fit_keypoints
+from dancelcm_cli.data.footage import FootageReader
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.drawing import draw_pose, draw_poses
 from dancelcm_cli.perception.retarget import align_keypoints
@@ -46,9 +48,38 @@ class Posing:
         """Return the drawn poses `(n, H, W, 3)` at `numbers` of the dance."""
         if self.aligned is not None:
             return draw_poses(self.aligned[list(numbers)], *self.size)
-        return np.stack(
-            [fit_frame(frame, *self.size, self.fit) for frame in self.motion.frames(numbers)]
-        )
+        return self._in_clip.poses(numbers)
+
+    @cached_property
+    def _in_clip(self) -> _PosesInClip:
+        return _PosesInClip(self.motion, self.size, self.fit)
+
+
+class _PosesInClip:
+    """Poses that are drawn in the driving clip itself, brought to the size of the result.
+
+    Windows overlap: what was asked for last is kept for the next one, so that of a long clip no
+    frame is decoded twice while it is gone through.
+    """
+
+    def __init__(self, motion: Motion, size: tuple[int, int], fit: Fit) -> None:
+        self._motion, self._size, self._fit = motion, size, fit
+        self._kept: dict[int, Frames] = {}
+
+    def poses(self, numbers: Sequence[int]) -> Frames:
+        """Return the poses `(n, H, W, 3)` at `numbers` of the dance."""
+        kept = self._kept
+        self._kept = {n: kept[n] if n in kept else self._read(n) for n in numbers}
+        return np.stack([self._kept[number] for number in numbers])
+
+    def _read(self, number: int) -> Frames:
+        frame = self._reader.frame(self._motion.indices[number])
+        return fit_frame(frame, *self._size, self._fit)
+
+    @cached_property
+    def _reader(self) -> FootageReader:
+        assert self._motion.clip is not None  # or there were keypoints to draw
+        return FootageReader(self._motion.clip)
 
 
 def bring_together(

@@ -221,6 +221,7 @@ class AnimateConfig:
     windows_at_once: int = 1  # windows of a long clip that the network sees as a batch
     offload: bool = False  # networks that are not at work wait in the CPU's memory
     decode_chunk: int = 8  # frames that the autoencoder turns into pixels at once
+    small_decoder: bool = False  # pixels by TAESD where it was fetched and fits, as in drafts
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from dancelcm_cli.core.group_norm import GroupNorm
+
 # How many numbers a feed-forward layer holds inside at a time: few beside the features of a clip
 # (32 MB in bfloat16), and yet enough to occupy a large GPU.
 PIECE_SIZE = 2**24
@@ -130,7 +132,7 @@ class SpatialTransformer(TransformerBlock):
 
     def __init__(self, channels: int, context_dim: int, heads: int, head_dim: int) -> None:
         super().__init__(heads * head_dim, context_dim, heads, head_dim)
-        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.norm = GroupNorm(32, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, heads * head_dim)
         self.proj_out = nn.Linear(heads * head_dim, channels)
 
@@ -148,7 +150,7 @@ class TemporalTransformer(TransformerBlock):
 
     def __init__(self, channels: int, heads: int, head_dim: int) -> None:
         super().__init__(heads * head_dim, heads * head_dim, heads, head_dim)
-        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.norm = GroupNorm(32, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, heads * head_dim)
         self.proj_out = nn.Linear(heads * head_dim, channels)
 

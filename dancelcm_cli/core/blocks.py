@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from dancelcm_cli.core.group_norm import GroupNorm
+
 
 def frames_of(features: Tensor) -> Tensor:
     """View `(B, C, F, H, W)` as single frames `(B*F, C, H, W)`."""
@@ -27,7 +29,7 @@ class TemporalConv(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(32, channels) for _ in range(4))
+        self.norms = nn.ModuleList(GroupNorm(32, channels) for _ in range(4))
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, channels, (3, 1), padding=(1, 0)) for _ in range(4)
         )
@@ -47,10 +49,10 @@ class ResBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embedding_dim: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(32, in_channels)
+        self.norm1 = GroupNorm(32, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.embedding = nn.Linear(embedding_dim, out_channels)
-        self.norm2 = nn.GroupNorm(32, out_channels)
+        self.norm2 = GroupNorm(32, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]

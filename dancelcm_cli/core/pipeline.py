@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline
+from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, DiffusionPipeline
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
@@ -333,13 +333,18 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             predict, start, steps, schedule, lambda index: noise("step", index), on_step, first
         )
 
-    def decode(self, latents: Tensor, chunk: int = 8) -> Iterator[Frames]:
+    def decode(
+        self, latents: Tensor, chunk: int = 8, decoder: AutoencoderTiny | None = None
+    ) -> Iterator[Frames]:
         """Yield the frames `(H, W, 3)` uint8 of latents `(C, F, h, w)` one by one.
+
+        `decoder` takes the place of the autoencoder whose latents it reads.
 
         Raises:
             OutOfMemoryError: a single frame does not fit into the memory.
         """
-        return iter_decoded(self.vae, latents, chunk, self.make_room, self._execution_device)
+        device = self._execution_device
+        return iter_decoded(decoder or self.vae, latents, chunk, self.make_room, device)
 
     def make_room(self) -> bool:
         """Keep networks that are not at work on the CPU from now on; return whether that is new."""

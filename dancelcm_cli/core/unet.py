@@ -27,6 +27,7 @@ from dancelcm_cli.core.conditioning import (
     PictureStem,
     sinusoidal_embedding,
 )
+from dancelcm_cli.core.group_norm import GroupNorm
 from dancelcm_cli.errors import InputError
 
 FACE_GATE_START = -8.0  # logit bias at which face tokens change nothing yet: exp(-8) is 3e-4
@@ -142,7 +143,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
                 current = width
             if level > 0:
                 self.up.append(Upsample(current))
-        self.norm_out = nn.GroupNorm(32, current)
+        self.norm_out = GroupNorm(32, current)
         self.conv_out = nn.Conv2d(current, latent_channels, 3, padding=1)
 
     @classmethod

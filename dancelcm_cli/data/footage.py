@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dancelcm_cli.data.decoding import Decoder
 from dancelcm_cli.data.images import list_pictures, read_image
 from dancelcm_cli.data.video import frame_times, iter_frames, probe_video
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import require_plain_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +41,49 @@ class Footage:
         Raises:
             InputError: One is damaged or of another size.
         """
-        if not self.pictures:
+        if self.pictures:
+            yield from map(self.picture, indices)
+        else:
             yield from iter_frames(self.path, indices)
-            return
-        for index in indices:
-            picture = read_image(self.pictures[index])
-            if picture.shape[:2] != (self.height, self.width):
-                raise InputError(
-                    f"The pictures in {self.path} must be {self.width} x {self.height} pixels, got"
-                    f" {picture.shape[1]} x {picture.shape[0]} ({self.pictures[index].name}).",
-                    hint="Keep only the frames of one clip in that folder.",
-                )
-            yield picture
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame (H, W, 3) uint8 RGB of a folder.
+
+        Raises:
+            InputError: It is damaged or of another size.
+        """
+        picture = read_image(self.pictures[index])
+        if picture.shape[:2] != (self.height, self.width):
+            raise InputError(
+                f"The pictures in {self.path} must be {self.width} x {self.height} pixels, got"
+                f" {picture.shape[1]} x {picture.shape[0]} ({self.pictures[index].name}).",
+                hint="Keep only the frames of one clip in that folder.",
+            )
+        return picture
+
+
+class FootageReader:
+    """The frames of `footage` one by one, from a video that stays open from one to the next.
+
+    They are best asked for in ascending order: see `Decoder`.
+    """
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: It is damaged or missing.
+        """
+        if self._footage.pictures:
+            return self._footage.picture(index)
+        return self._video.frame(index)
+
+    @cached_property
+    def _video(self) -> Decoder:
+        return Decoder(self._footage.path)
 
 
 def open_footage(path: Path, folder_fps: float) -> Footage:
@@ -80,6 +114,7 @@ def footage_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         for file in list_pictures(path) if path.is_dir() else [path]:
+            require_plain_file(file, "a video or a picture")
             with file.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
     except OSError as error:

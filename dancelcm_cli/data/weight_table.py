@@ -222,7 +222,7 @@ WEIGHTS = (
     ),
     WeightFile(
         name="taesd",
-        purpose="a tiny autoencoder for previews",
+        purpose="animate --draft: a small decoder",
         file_name="diffusion_pytorch_model.safetensors",
         size=9_793_292,
         sha256="db169d69145ec4ff064e49d99c95fa05d3eb04ee453de35824a6d0f325513549",

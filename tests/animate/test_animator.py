@@ -1,13 +1,17 @@
 import logging
+import threading
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
 from dancelcm_cli.animate.animator import Animator
 from dancelcm_cli.animate.motion import Motion, read_motion
+from dancelcm_cli.animate.outputs import write_animation
 from dancelcm_cli.animate.prediction import predict_frames
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.vae import Frames
@@ -110,6 +114,38 @@ def test_frames_do_not_depend_on_how_many_are_decoded_at_once(
     one_by_one = animator.with_recipe(make_recipe("animate.decode_chunk=1")).render(image, motion)
     together = animator.render(image, motion)
     assert np.abs(one_by_one.frames.astype(int) - together.frames).max() <= 1
+
+
+def test_a_film_that_is_decoded_ahead_is_the_same_to_the_byte(
+    make_recipe: MakeRecipe, image: Frames, motion: Motion, animator: Animator, tmp_path: Path
+) -> None:
+    animator = animator.with_recipe(make_recipe("animate.decode_chunk=2"))
+    rendering = animator.render(image, motion)
+    films = {"one after the other": animator.pipeline.decode(rendering.latents, 2)}
+    films["ahead"] = rendering.film()
+    for name, film in films.items():
+        write_animation(tmp_path / f"{name}.mp4", "mp4", film, 3, Fraction(12), None, {})
+    first, second = (path.read_bytes() for path in tmp_path.iterdir())
+    assert first == second
+
+
+def test_decoding_that_fails_or_is_no_longer_wanted_ends(
+    image: Frames, motion: Motion, animator: Animator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rendering = threading.active_count(), animator.render(image, motion)
+    film = rendering.film()
+    next(film)
+    assert threading.active_count() == before + 1
+    film.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+    def fail(codes: Tensor) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(animator.pipeline.vae, "decode", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        list(rendering.film())
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("prior", ["legacy", "consistent"])

@@ -49,6 +49,13 @@ def test_time_is_that_of_the_windows_and_of_the_frames() -> None:
     assert compared == pytest.approx(0.5 + 24 * (0.1 + 3 * 0.01))
 
 
+def test_beside_a_gpu_the_shorter_of_decoding_and_writing_passes_unnoticed() -> None:
+    slow_writer = replace(COSTS, write_seconds=0.2)
+    for costs, frame in ((COSTS, 0.1), (slow_writer, 0.2)):
+        seconds = predict_seconds(PLAN, costs, on_cpu=False)
+        assert seconds == pytest.approx(1 + 5 * 10 + 0.5 + 24 * frame)
+
+
 def test_memory_is_that_of_the_larger_part_and_of_the_latents() -> None:
     latents = LATENT_COPIES * 24
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from dancelcm_cli.animate.people import PersonFinder
 from dancelcm_cli.animate.posing import bring_together, shown_size
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.vae import Frames
+from dancelcm_cli.core.windows import plan_windows
+from dancelcm_cli.data.decoding import Decoder
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.data.video import read_frames, write_video
 from dancelcm_cli.errors import InputError
@@ -75,6 +78,39 @@ def test_drawn_poses_are_shown_to_the_model_as_they_are(
     motion = read_motion(drawn, make_recipe("animate.driving=pose").animate, finder)
     posing = bring_together(image, motion, make_recipe(), finder)
     assert np.array_equal(posing.poses(range(3)), read_frames(drawn)[0])
+
+
+def test_drawn_poses_of_a_long_clip_are_read_once_while_it_is_gone_through(
+    image: Frames,
+    dancer: Path,
+    tmp_path: Path,
+    make_recipe: MakeRecipe,
+    finder: PersonFinder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = tmp_path / "drawn.mp4"
+    write_video(drawn, draw_poses(read_annotation(dancer.with_suffix(".npz"), 384, 256), 64, 64), 8)
+    recipe = make_recipe("animate.driving=pose", "animate.num_frames=24")
+    motion = read_motion(drawn, recipe.animate, finder)
+    posing = bring_together(image, motion, recipe, finder)
+    expected, opened, read = read_frames(drawn)[0], av.open, Decoder.frame
+    openings, numbers = [], []
+
+    def open_and_count(*arguments: str, **options: object) -> object:
+        openings.append(arguments)
+        return opened(*arguments, **options)
+
+    def read_and_count(decoder: Decoder, number: int) -> Frames:
+        numbers.append(number)
+        return read(decoder, number)
+
+    monkeypatch.setattr(av, "open", open_and_count)
+    monkeypatch.setattr(Decoder, "frame", read_and_count)
+    for window in plan_windows(24, 8, 4):
+        assert np.array_equal(posing.poses(window), expected[window.start : window.stop])
+    assert len(openings) <= 2  # to read its times, and to decode it
+    assert numbers == [0, *range(24)]  # the first one tells the size
+    assert np.array_equal(posing.poses(range(8)), expected[:8])  # the next step begins anew
 
 
 def test_a_picture_without_a_person_is_refused(

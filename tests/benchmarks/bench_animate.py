@@ -7,6 +7,13 @@ on the disk, each run a new process, against a bound of 15; then, in this proces
 4 steps of the student without guidance against 50 of its teacher with guidance, from pictures to
 pixels (bound: 12 times) and in the network alone (23 times).
 
+    python -m tests.benchmarks.bench_animate --long 50 1000 --forecast 16 48 100 --caches
+
+holds a long clip against a short one, each in a new process (bounds: 1.1 times for a frame, 1.2
+times the memory), what `--dry-run` says against what it takes (bound: 1.25 times), and the same
+work with and without each cache. Processor time is told beside the clock's: it hardly depends on
+what else the machine does.
+
     python -m tests.benchmarks.bench_animate --full --device cuda --minutes 2.5 --output NOTE.md
 
 times the published network with random weights in bfloat16, 32 frames of 768 x 512 pixels in 4
@@ -43,7 +50,10 @@ from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.data.bundled import bundled
 from tests.benchmarks.bench_unet import machine
-from tests.benchmarks.full_animation import PARTS, Budget, run_parts
+from tests.benchmarks.budget import Budget
+from tests.benchmarks.cache_costs import compare_caches
+from tests.benchmarks.full_animation import PARTS, run_parts
+from tests.benchmarks.long_animation import compare_forecast, compare_lengths
 from tests.benchmarks.tables import Report
 
 COLD_BOUND, WHOLE_BOUND, NETWORK_BOUND = 15.0, 12.0, 23.0
@@ -128,6 +138,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=3, help="of the command")
     parser.add_argument("--teacher-steps", type=int, default=TEACHER_STEPS)
+    parser.add_argument("--long", type=int, nargs="+", help="frames of clips to compare instead")
+    parser.add_argument("--forecast", type=int, nargs="+", help="frames of clips to foretell")
+    parser.add_argument("--caches", action="store_true", help="do without each cache in turn")
     parser.add_argument("--full", action="store_true", help="time the published network instead")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--minutes", type=float, default=2.5, help="after which --full is cut off")
@@ -149,6 +162,14 @@ def main() -> None:
         recipe = load_recipe("unianimate", ["animate.num_frames=32", *given.overrides])
         device, channels = torch.device(given.device), tuple(given.autoencoder)
         run_parts(recipe, device, channels, given.parts, budget, report)
+        return
+    if given.long:
+        compare_lengths(report, given.long)
+    if given.forecast:
+        compare_forecast(report, given.forecast)
+    if given.caches:
+        compare_caches(report)
+    if given.long or given.forecast or given.caches:
         return
     time_command(report, given.runs)
     compare_with_teacher(report, given.teacher_steps)

@@ -1,314 +1,45 @@
 """The full-size half of `bench_animate`: what the published network takes, and on what.
 
-Every weight is random, so the frames mean nothing; shapes, precision and the way through the
-pipeline are those of a real animation. Nothing here is fitted to the result: the floor is the
-arithmetic counted by torch on the meta device, over the rate of a large matrix product.
+Nothing here is fitted to the result: the floor is the arithmetic that `full_counts.py` counts over
+the rate of a large matrix product. `full_scene.py` is what is animated, `full_stages.py` the clock.
 """
 
 from __future__ import annotations
 
-import re
-import signal
-import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
-from types import FrameType
-from typing import Any
 
-import numpy as np
 import torch
-from diffusers import AutoencoderKL
-from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.compilation import compile_regions
-from dancelcm_cli.core.conditioning import Conditions, StreamedConditions
-from dancelcm_cli.core.device import place
-from dancelcm_cli.core.model_folder import make_scheduler
-from dancelcm_cli.core.pipeline import DancePipeline
-from dancelcm_cli.core.sampling import SamplingOptions
-from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import decode_latents, encode_frames
 from dancelcm_cli.errors import OutOfMemoryError
 from tests.benchmarks.bench_unet import H100
+from tests.benchmarks.budget import Budget, OutOfTimeError
+from tests.benchmarks.full_counts import Counts, count_stages, total
+from tests.benchmarks.full_profile import profile_variant
+from tests.benchmarks.full_scene import Scene, make_scene
+from tests.benchmarks.full_stages import (
+    Stages,
+    median_seconds,
+    now,
+    peaks,
+    percent,
+    seconds,
+    time_denoising,
+    time_stages,
+)
 from tests.benchmarks.tables import Report
 
-RUNS = 3
 GUIDED_STEPS, GUIDED_SAMPLE, GUIDANCE = 50, 3, 2.5
 GUIDED_SHARE = 1 / 6  # of the budget: all guided steps are taken if they fit into it
 CHUNKS = (1, 4, 8, 16, 32)
 DECODE_CHUNKS = (1, 4, 8, 16)  # at 32 a level has more than 2^31 numbers
-GIBIBYTE = 2**30
-TOP = 15
-KINDS = (  # of operators, by name; the first that fits
-    ("attention", "attention|flash|fmha"),
-    ("convolution", "conv"),
-    ("matrix product", "::(add|b|badd)?mm$|gemm|cublas|linear"),
-    ("norm", "norm|welford"),
-    ("compiled", "triton"),
-    ("copies", "copy|::cat$|memcpy|memset|contiguous|clone"),
-)
-
-
-class OutOfTimeError(BaseException):
-    """The budget is spent. Not an Exception: a compiler in between would take it for its own."""
-
-
-@dataclass
-class Budget:
-    """Seconds from the start until a part is cut off."""
-
-    seconds: float
-    started: float = field(default_factory=time.perf_counter)
-
-    def left(self) -> float:
-        return self.started + self.seconds - time.perf_counter()
-
-    @contextmanager
-    def enforced(self) -> Iterator[None]:
-        """Raise OutOfTimeError in whatever runs when the time is up."""
-
-        def cut(number: int, frame: FrameType | None) -> None:
-            raise OutOfTimeError
-
-        previous = signal.signal(signal.SIGALRM, cut)
-        signal.setitimer(signal.ITIMER_REAL, max(0.01, self.left()))
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            signal.signal(signal.SIGALRM, previous)
-
-
-# --- what is timed ---
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A pipeline of random weights and what it is to animate."""
-
-    pipeline: DancePipeline
-    recipe: Recipe
-    device: torch.device
-    pictures: tuple[Any, ...]  # as `DancePipeline.encode` takes them
-
-    def options(self, num_steps: int, guidance: float = 1.0) -> SamplingOptions:
-        sampler = "edge_renoise" if guidance == 1.0 else "ddim"
-        return SamplingOptions(num_steps, guidance, sampler)
-
-    def encode(self) -> StreamedConditions:
-        """Encode all but the poses, which are brought to the device when denoising starts."""
-        picture, poses, reference_pose = self.pictures
-        still = self.pipeline.encode(picture, poses[:1], reference_pose)
-        return StreamedConditions(still, poses)
-
-    def noise(self, num_frames: int | None = None) -> Tensor:
-        size = self.recipe.preprocess
-        frames = num_frames or self.recipe.animate.num_frames
-        grid = (size.height // 8, size.width // 8)
-        return torch.randn(1, 4, frames, *grid, device=self.device)
-
-    def network_call(self) -> Callable[[], Tensor]:
-        """Return one forward of the network under encoded conditions."""
-        unet = self.pipeline.unet
-        conditions = self.encode().within(range(self.recipe.animate.num_frames))
-        encoded = unet.encode_conditions(conditions.to(self.device).to(unet.dtype))
-        timestep = torch.tensor([499], device=self.device)
-        return partial(unet, self.noise().to(unet.dtype), timestep, encoded)
-
-    def animate(self) -> None:
-        """Pictures in, pixels out, as a user's call does it."""
-        config = self.recipe.animate
-        self.pipeline(
-            *self.pictures,
-            num_inference_steps=config.steps,
-            sampler=config.sampler,
-            decode_chunk=config.decode_chunk,
-        )
-
-
-def make_autoencoder(channels: tuple[int, ...]) -> AutoencoderKL:
-    """Return Stable Diffusion 2.1's autoencoder, or one of other `channels`, untrained."""
-    return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
-        block_out_channels=channels,
-        layers_per_block=2,
-        latent_channels=4,
-        sample_size=768,
-    )
-
-
-def make_image_encoder(embed_dim: int) -> CLIPVisionModelWithProjection:
-    """Return a tower of the size of OpenCLIP's ViT-H/14, untrained."""
-    return CLIPVisionModelWithProjection(
-        CLIPVisionConfig(
-            hidden_size=1280,
-            intermediate_size=5120,
-            num_hidden_layers=32,
-            num_attention_heads=16,
-            patch_size=14,
-            projection_dim=embed_dim,
-        )
-    )
-
-
-def make_scene(recipe: Recipe, device: torch.device, channels: tuple[int, ...]) -> Scene:
-    """Build everything on the device; no weight is zero, on which a GPU would be faster."""
-    torch.manual_seed(0)
-    by_clip = recipe.network.image_tokens == "clip"
-    with device:
-        parts: list[Any] = [DanceUNet.from_network(recipe.network, 4), make_autoencoder(channels)]
-        if by_clip:
-            parts.append(make_image_encoder(recipe.network.image_embed_dim))
-        for part in parts:
-            part.bfloat16().eval().requires_grad_(False)
-            for parameter in part.parameters():
-                if not parameter.any():
-                    parameter.normal_(std=0.02)
-    unet, vae = parts[:2]
-    scheduler, encoder = make_scheduler(recipe.schedule), parts[2] if by_clip else None
-    pipeline = DancePipeline(unet, vae, scheduler, encoder, num_segments=2)
-    pipeline.set_progress_bar_config(disable=True)
-    size, frames = recipe.preprocess, recipe.animate.num_frames
-    draw = np.random.default_rng(0).integers
-
-    def picture(*shape: int) -> Any:
-        return draw(0, 256, (*shape, size.height, size.width, 3), dtype=np.uint8)
-
-    pictures = (picture(), picture(frames), picture())
-    return Scene(place(pipeline, device, torch.bfloat16), recipe, device, pictures)
-
-
-# --- counting ---
-
-Counts = Mapping[str, Mapping[str, float]]  # operations by stage and kind of operator
-
-
-def kind_of(name: str) -> str:
-    """Return the kind of an operator or kernel."""
-    return next((kind for kind, like in KINDS if re.search(like, name, re.IGNORECASE)), "other")
-
-
-def counted(work: Callable[[], object]) -> dict[str, float]:
-    """Return the floating-point operations of `work` by kind of operator."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    kinds: dict[str, float] = {}
-    for operator, flops in counter.get_flop_counts()["Global"].items():
-        name = f"::{str(operator).split('.')[-1]}"
-        kind = "attention" if "bmm" in name else kind_of(name)  # which the meta device spells out
-        kinds[kind] = kinds.get(kind, 0.0) + flops
-    return kinds
-
-
-def count_stages(recipe: Recipe, channels: tuple[int, ...]) -> Counts:
-    """Count what each stage computes; decoding and encoding for one frame."""
-    size, frames = recipe.preprocess, recipe.animate.num_frames
-    height, width, grid = size.height, size.width, (size.height // 8, size.width // 8)
-    with torch.device("meta"):
-        unet, vae = DanceUNet.from_network(recipe.network, 4), make_autoencoder(channels)
-        embeds = recipe.network.image_embed_dim
-        conditions = Conditions(
-            pose=torch.empty(1, 3, frames, height, width),
-            reference_pose=torch.empty(1, 3, height, width),
-            reference_latents=torch.empty(1, 4, *grid),
-            image_embeds=torch.empty(1, embeds) if embeds else None,
-        )
-        encoded = unet.encode_conditions(conditions)
-        latents, timestep = torch.empty(1, 4, frames, *grid), torch.zeros(1, dtype=torch.long)
-        pixels = torch.empty(1, 3, height, width)
-        return {
-            "conditions": counted(lambda: unet.encode_conditions(conditions)),
-            "step": counted(lambda: unet(latents, timestep, encoded)),
-            "decode": counted(lambda: vae.decode(latents[:, :, 0])),
-            "encode": counted(lambda: vae.encode(pixels)),
-        }
-
-
-def total(kinds: Mapping[str, float]) -> float:
-    return sum(kinds.values())
-
-
-# --- measuring ---
-
-
-def now() -> float:
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def seconds(work: Callable[[], object]) -> float:
-    started = now()
-    work()
-    return now() - started
-
-
-def median_seconds(work: Callable[[], object], runs: int = RUNS) -> float:
-    """Return the median of `runs`, after one that warms up."""
-    work()
-    return statistics.median(seconds(work) for _ in range(runs))
-
-
-def peaks() -> str:
-    """Return the most memory allocated and reserved since the last call, GiB."""
-    if not torch.cuda.is_initialized():
-        return ""
-    most = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    return " / ".join(f"{bytes_ / GIBIBYTE:.1f}" for bytes_ in most)
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Seconds of the stages of one animation; `first` is all before the first step's network."""
-
-    reference: float
-    first: float
-    step: float
-    num_steps: int
-    decode: float
-
-    @property
-    def rest(self) -> float:
-        """All but the steps."""
-        return self.reference + self.first + self.decode
-
-
-def time_denoising(
-    scene: Scene, conditions: StreamedConditions, options: SamplingOptions
-) -> tuple[Tensor, float, float]:
-    """Return the latents, the seconds before the first step, and those of a step."""
-    marks = [now()]
-    latents = scene.pipeline.denoise(conditions, options, lambda *step: marks.append(now()))
-    steps = [after - before for before, after in pairwise(marks[1:])]
-    step = statistics.median(steps) if steps else marks[1] - marks[0]
-    return latents, max(0.0, marks[1] - marks[0] - step), step
-
-
-def time_stages(scene: Scene) -> Stages:
-    """Animate once, stopping the clock, and so the device, after every stage."""
-    config = scene.recipe.animate
-    started = now()
-    conditions = scene.encode()
-    reference = now() - started
-    latents, first, step = time_denoising(scene, conditions, scene.options(config.steps))
-    decode = seconds(lambda: decode_latents(scene.pipeline.vae, latents[0], config.decode_chunk))
-    return Stages(reference, first, step, config.steps, decode)
-
-
-# --- the parts of the benchmark ---
 
 
 @dataclass
@@ -394,10 +125,6 @@ def time_variant(bench: Bench, name: str) -> Stages:
     return stages
 
 
-def percent(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else ""
-
-
 def time_eager(bench: Bench) -> None:
     bench.eager = time_variant(bench, "eager")
 
@@ -421,66 +148,6 @@ def time_guided(bench: Bench) -> None:
     columns = ("steps measured", "a step, ms", "50 steps, s", "times ours", "network alone, times")
     title = f"{GUIDED_STEPS} steps with guidance against {few.num_steps} without, eager"
     bench.report.table(title, columns, [row])
-
-
-def profile_variant(bench: Bench, name: str) -> None:
-    """Profile one denoising step and the decoding of one chunk."""
-    scene, chunk = bench.scene, bench.scene.recipe.animate.decode_chunk
-    latents = scene.noise(min(chunk, scene.recipe.animate.num_frames))[0]
-    frames = latents.shape[1]
-    step, decode = bench.counts["step"], bench.counts["decode"]
-    profiled(bench, f"one step, {name}", step, scene.network_call())
-    per_chunk = {kind: frames * flops for kind, flops in decode.items()}
-    vae = scene.pipeline.vae
-    work = partial(decode_latents, vae, latents, chunk)
-    profiled(bench, f"decoding {frames} frames, {name}", per_chunk, work)
-
-
-def profiled(
-    bench: Bench, title: str, flops: Mapping[str, float], work: Callable[[], object]
-) -> None:
-    """Report where the device's time goes: by kind of operator, and the longest kernels."""
-    on_gpu = bench.scene.device.type == "cuda"
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    work()
-    taken = seconds(work)
-    with profile(activities=activities) as profiler:
-        work()
-        now()
-    events: list[Any] = list(profiler.key_averages())
-    clock = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    kernels = [e for e in events if (e.device_type.name == "CUDA") == on_gpu]
-    operators = [e for e in events if e.device_type.name == "CPU" and "::" in e.key + "::"]
-    busy = sum(getattr(e, clock) for e in kernels) / 1e6
-    kinds: dict[str, float] = {}
-    for event in operators:
-        if not re.match(r"cu(da)?[A-Z]", event.key):
-            spent = getattr(event, clock) / 1e6
-            kinds[kind_of(event.key)] = kinds.get(kind_of(event.key), 0.0) + spent
-    kinds["not attributed"] = busy - sum(kinds.values())
-    rows = []
-    for kind, spent in sorted(kinds.items(), key=lambda item: -item[1]):
-        rate = flops.get(kind, 0.0) / spent / 1e12 if spent > 0 else 0.0
-        floor = f"{1e3 * flops[kind] / H100:.2f}" if kind in flops else ""
-        achieved = f"{rate:.3g}" if kind in flops else ""
-        rows.append((kind, f"{1e3 * spent:.2f}", percent(spent, busy), floor, achieved))
-    rows.append(("all kernels", f"{1e3 * busy:.2f}", f"wall {1e3 * taken:.2f}", "", ""))
-    columns = ("kind", "ms", "share", "floor, ms", "TFLOP/s")
-    bench.report.table(f"Kinds of operators, {title}", columns, rows)
-    for what, found in (("operators", operators), ("kernels", kernels)):
-        longest = sorted(found, key=lambda e: -getattr(e, clock))[:TOP]
-        rows = [
-            (shortened(e.key), e.count, f"{getattr(e, clock) / 1e3:.2f}",
-             percent(getattr(e, clock) / 1e6, busy))
-            for e in longest
-        ]  # fmt: skip
-        bench.report.table(f"Longest {what}, {title}", (what, "calls", "ms", "share"), rows)
-
-
-def shortened(name: str) -> str:
-    """Return a kernel's name without what C++ adds to it, fit for a table."""
-    plain = re.sub(r"\b(void|at::native::|at::|c10::|cutlass::|std::)", "", name)
-    return plain.replace("|", "/")[:110]
 
 
 def time_encoding(bench: Bench) -> None:
@@ -542,11 +209,11 @@ def time_compiled(bench: Bench) -> None:
 
 
 def profile_compiled(bench: Bench) -> None:
-    profile_variant(bench, "compiled")
+    profile_variant(bench.scene, bench.counts, bench.report, "compiled")
 
 
 def profile_eager(bench: Bench) -> None:
-    profile_variant(bench, "eager")
+    profile_variant(bench.scene, bench.counts, bench.report, "eager")
 
 
 def time_tuned(bench: Bench) -> None:

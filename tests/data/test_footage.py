@@ -52,5 +52,5 @@ def test_the_hash_is_of_the_content_and_its_order_not_of_names(tmp_path: Path) -
     (second / "f0.png").rename(second / "f2.png")
     assert footage_sha256(first) != footage_sha256(second)
     assert footage_sha256(first / "f0.png") != footage_sha256(first / "f1.png")
-    with pytest.raises(InputError, match="must be readable"):
+    with pytest.raises(InputError, match="does not exist"):
         footage_sha256(tmp_path / "nowhere.mp4")
