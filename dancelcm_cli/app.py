@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -23,11 +24,22 @@ from dancelcm_cli.commands import (
 )
 from dancelcm_cli.commands.models.group import models
 from dancelcm_cli.console import print_error, print_result
-from dancelcm_cli.errors import DanceLCMError, InterruptedRunError, OutOfMemoryError
+from dancelcm_cli.errors import (
+    DISK_FULL,
+    OPEN_FILES,
+    SAME_AGAIN,
+    SMALLER,
+    DanceLCMError,
+    InterruptedRunError,
+    OutOfMemoryError,
+    ran_out_of_memory,
+    refused_by_system,
+)
+from dancelcm_cli.interrupt import sigterm_as_ctrl_c, typed_command
 
 DEBUG_VARIABLE = "DANCELCM_DEBUG"  # 1: tracebacks and third parties' warnings are shown
 RANK = "RANK"  # of this process among those that torchrun or accelerate started
-OUT_OF_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "failed to allocate")
+WITHOUT_A_FILE = DISK_FULL | OPEN_FILES | {errno.ENOMEM, errno.EIO}  # told by their numbers alone
 
 app = typer.Typer(
     name="dancelcm",
@@ -82,27 +94,36 @@ def main(command: Callable[[], object] = app) -> None:
     if not debugging:
         warnings.simplefilter("ignore")
     try:
-        command()
-    except (Exception, KeyboardInterrupt) as error:
+        with sigterm_as_ctrl_c():
+            command()
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         known = _as_user_error(error)
         if debugging or known is None:
             raise
         told_by_first = isinstance(known, InterruptedRunError) and os.environ.get(RANK, "0") != "0"
         if not told_by_first:  # all processes of a run stop together
-            print_error(known.message, known.hint)
+            print_error(known.message, known.hint or _how_to_go_on(known))
         sys.exit(known.exit_code)
+
+
+def _how_to_go_on(error: DanceLCMError) -> str:
+    """Return the hint for an interruption that has none: the same command goes on."""
+    return f"Go on with: {typed_command()}" if isinstance(error, InterruptedRunError) else ""
 
 
 def _as_user_error(error: BaseException) -> DanceLCMError | None:
     if isinstance(error, DanceLCMError):
         return error
-    if isinstance(error, KeyboardInterrupt):
-        return InterruptedRunError("Interrupted.")
-    # PyTorch's are RuntimeErrors: told by their words, they need no import of it.
-    phrases = (phrase in str(error).lower() for phrase in OUT_OF_MEMORY_PHRASES)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(phrases)):
+    ended_by_typer = isinstance(error, SystemExit) and error.code == InterruptedRunError.exit_code
+    if isinstance(error, KeyboardInterrupt) or ended_by_typer:
+        return InterruptedRunError("Interrupted; what is finished is kept.")
+    if isinstance(error, OSError) and (error.filename or error.errno in WITHOUT_A_FILE):
+        return refused_by_system(error)
+    if type(error).__name__ == "BrokenProcessPool":  # its import would take as long as all others
         return OutOfMemoryError(
-            "Memory ran out.",
-            hint="Take fewer frames, a smaller batch or a smaller recipe, or --device cpu.",
+            "A worker process was killed: memory may have run out.",
+            hint=f"Close other programs, or take a smaller recipe; then {SAME_AGAIN}",
         )
+    if ran_out_of_memory(error):
+        return OutOfMemoryError("Memory ran out.", SMALLER)
     return None

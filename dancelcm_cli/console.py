@@ -34,6 +34,8 @@ Item = TypeVar("Item")
 Advance = Callable[[int, str], None]
 UNLIMITED = 10_000  # columns
 SPEED_PERIOD = 3600  # seconds of a run whose speed tells the time that is left
+# What a terminal obeys instead of showing it: control codes, and marks that turn text round.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 SIDE_BY_SIDE = re.compile(r"(\w+)_(\d+|teacher|reference)")  # `psnr_4`: row psnr, column 4
 
 
@@ -76,7 +78,7 @@ class RichProgress:
 
     def note(self, message: str) -> None:
         """Print one line, above the bars where there are any."""
-        self._console.print(Text(message), soft_wrap=True)
+        self._console.print(Text(literal(message)), soft_wrap=True)
 
     @contextmanager
     def _bar(
@@ -84,11 +86,12 @@ class RichProgress:
     ) -> Iterator[Advance]:
         outermost = self._bars is None
         bars = self._bars = self._bars or _bars(self._console)
-        bar = bars.add_task(description, total=total, completed=completed, note="", unit=unit)
+        shown = in_one_line(description)
+        bar = bars.add_task(shown, total=total, completed=completed, note="", unit=unit)
         bars.start()
 
         def advance(count: int, note: str) -> None:
-            bars.update(bar, advance=count, note=note)
+            bars.update(bar, advance=count, note=in_one_line(note))
 
         try:
             yield advance
@@ -189,13 +192,13 @@ def print_result(facts: Mapping[str, object]) -> None:
     """Print what a command made, one `name  value` line each, on stdout."""
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        line = Text.assemble((f"{name:<{width}}", "bold"), f"  {value}")
+        line = Text.assemble((f"{name:<{width}}", "bold"), f"  {in_one_line(value)}")
         Console().print(line, soft_wrap=True)  # a wrapped path could not be copied
 
 
 def print_json(value: object) -> None:
     """Print a result for programs on stdout."""
-    Console().print_json(data=value)
+    Console().print_json(data=value, ensure_ascii=True)
 
 
 def print_table(
@@ -209,13 +212,14 @@ def print_table(
 
     The cells (row, column) in `bold` stand out.
     """
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=Text(in_one_line(title), "bold"), title_justify="left")
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "left" if index < text_columns else "right"
-        table.add_column(column, justify=justify, no_wrap=True)
+        table.add_column(Text(column), justify=justify, no_wrap=True)
     for place, row in enumerate(rows):
         styles = ("bold" if (place, column) in bold else "" for column in range(len(columns)))
-        table.add_row(*(Text(str(cell), style) for cell, style in zip(row, styles, strict=True)))
+        cells = zip(map(in_one_line, row), styles, strict=True)
+        table.add_row(*(Text(cell, style) for cell, style in cells))
     console = Console()
     needed = Console(width=UNLIMITED).measure(table).maximum
     console.width = max(console.width, needed)  # a number that is cut off is a wrong number
@@ -225,9 +229,20 @@ def print_table(
 def print_error(message: str, hint: str = "") -> None:
     """Print what went wrong and what to type next, on stderr."""
     console = Console(stderr=True)
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), literal(message)), soft_wrap=True)
     if hint:
-        console.print(Text.assemble(("hint:  ", "bold"), hint), soft_wrap=True)
+        console.print(Text.assemble(("hint:  ", "bold"), literal(hint)), soft_wrap=True)
+
+
+def literal(text: str) -> str:
+    """Return `text` as it is shown: what a terminal would obey, or cannot show, is spelt out."""
+    spelt = OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+    return spelt.encode("utf-8", "backslashreplace").decode()
+
+
+def in_one_line(value: object) -> str:
+    """Return `value` as it is shown where a line end would break up a table or a list."""
+    return literal(str(value)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 class _DoneColumn(ProgressColumn):

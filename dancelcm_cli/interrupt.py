@@ -1,11 +1,48 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next good moment."""
+"""Ctrl-C and SIGTERM: as a wish to stop at the next good moment, or else to stop at once."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import shlex
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, wherever nobody waits for either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def serve_parent() -> None:
+    """Begin the work of a process of a pool: leave Ctrl-C to the parent, and die when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # what is being written is under a temporary name
+
+
+def typed_command() -> str:
+    """Return the command that started this process, for a shell."""
+    return shlex.join(["dancelcm", *sys.argv[1:]])
 
 
 class StopRequest:

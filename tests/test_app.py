@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
+import typer
 
 from dancelcm_cli import __version__, errors
 from dancelcm_cli.app import DEBUG_VARIABLE, app, main
@@ -95,7 +97,25 @@ def test_of_many_interrupted_processes_the_first_speaks(
     with pytest.raises(SystemExit) as stop:
         failing(errors.InterruptedRunError("Stopped."))
     assert stop.value.code == 130
-    assert capsys.readouterr().err == ("error: Stopped.\n" if rank == "0" else "")
+    said = capsys.readouterr().err
+    assert said.startswith("error: Stopped.\n") if rank == "0" else not said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_command_works_is_told_with_what_to_type(
+    number: signal.Signals,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["dancelcm", "work", "with spaces"])
+    before = signal.getsignal(signal.SIGTERM)
+    work = typer.Typer()  # which keeps Ctrl-C for itself, and says nothing
+    work.command()(lambda: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as stop:
+        main(lambda: work([]))
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.endswith("hint:  Go on with: dancelcm work 'with spaces'\n")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_pytorchs_own_out_of_memory_error_exits_with_4() -> None:

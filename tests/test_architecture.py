@@ -17,9 +17,11 @@ PACKAGE = ROOT / "dancelcm_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = {
-    "errors": 0,
+    "ahead": 0,
+    "errors": -1,
     "interrupt": 0,
     "native_output": 0,
+    "plain_files": 0,
     "progress": 0,
     "seeding": 0,
     "config": 1,
@@ -38,7 +40,16 @@ LAYERS = {
     "app": 5,
     "__main__": 6,
 }
-STANDARD_LIBRARY_ONLY = {"errors", "interrupt", "native_output", "progress", "seeding", "config"}
+STANDARD_LIBRARY_ONLY = {
+    "ahead",
+    "errors",
+    "interrupt",
+    "native_output",
+    "plain_files",
+    "progress",
+    "seeding",
+    "config",
+}
 HOMES = {  # third parties that only one room may know
     "rich": {"console"},
     "typer": {"app", "commands"},

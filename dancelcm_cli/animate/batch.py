@@ -18,7 +18,7 @@ from dancelcm_cli.animate.outputs import Delivery, plan_outputs
 from dancelcm_cli.animate.pipeline import animate
 from dancelcm_cli.animate.record import Job, is_made
 from dancelcm_cli.core.processes import ALONE, Processes
-from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
+from dancelcm_cli.errors import DanceLCMError, InterruptedRunError, refused_by_system
 from dancelcm_cli.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def run_batch(
     Of several processes each makes some, and all return what became of all.
 
     Raises:
-        InterruptedRunError: the user stopped it; the hint says how to go on.
+        InterruptedRunError: the user stopped it; the same batch again skips what is finished.
     """
     animator, own = SharedAnimator(), jobs[processes.rank :: processes.count]
     results: list[Result] = []
@@ -66,8 +66,7 @@ def run_batch(
                 results.append(_attempt(job, delivery, animator, progress))
             except (KeyboardInterrupt, InterruptedRunError):
                 raise InterruptedRunError(
-                    f"Interrupted after {len(results)} of {len(own)} jobs.",
-                    hint="Type the same command again: what is finished is skipped.",
+                    f"Interrupted after {len(results)} of {len(own)} jobs, which are kept."
                 ) from None
             advance(1, f"{results[-1].state} {job.output.name}")
     shares = processes.gather(results)
@@ -84,6 +83,8 @@ def _attempt(job: Job, delivery: Delivery, animator: SharedAnimator, progress: P
         raise
     except DanceLCMError as error:
         return _failed(job, started, error.message)
+    except OSError as error:
+        return _failed(job, started, refused_by_system(error).message)
     except Exception as error:  # the other jobs may well be made
         logger.debug("%s failed", job.output, exc_info=True)
         return _failed(job, started, f"{type(error).__name__}: {error}")
@@ -94,7 +95,9 @@ def _is_finished(job: Job, delivery: Delivery) -> bool:
     outputs = plan_outputs(job.output, delivery.format)
     wanted = [outputs.animation, *([outputs.comparison] if delivery.compare else [])]
     there = all(path.exists() for path in wanted)
-    return there and is_made(job, delivery.audio, outputs.record)
+    # What a killed process was still writing is written again.
+    done = there and not outputs.unfinished.exists()
+    return done and is_made(job, delivery.audio, outputs.record)
 
 
 def _failed(job: Job, started: float, reason: str) -> Result:

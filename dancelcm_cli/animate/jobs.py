@@ -21,6 +21,7 @@ from dancelcm_cli.animate.record import Job, Model
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.config.validation import validate_recipe
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import require_plain_file
 
 NEEDED = ("reference", "driving", "output")
 NUMBERS = ("seed", "steps")
@@ -56,6 +57,7 @@ def read_jobs(
 
 def _read_rows(table: Path) -> Sequence[tuple[int, Mapping[str, str]]]:
     """Return every row with the line in which it ends, as a text for each column."""
+    require_plain_file(table, "a CSV file in UTF-8", hint=f"Start one with {_header()}")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)

@@ -7,7 +7,6 @@ fps        ()           frames/s; may be missing
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +16,14 @@ from numpy.typing import NDArray
 
 from dancelcm_cli.data.atomic import atomic_path
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.perception.keypoints import NUM_KEYPOINTS
+from dancelcm_cli.perception.array_files import read_arrays
+from dancelcm_cli.perception.keypoints import NUM_KEYPOINTS, tame_keypoints
 
 SUFFIX = ".npz"
-LARGEST = 2_000_000_000  # bytes of unpacked keypoints: ten hours at 30 frames/s
+ARRAYS = "the arrays `keypoints` and `size`"
+NAME_THE_VIDEO = "Name the video instead; keypoints in a file beside it are found."
+LONGEST_SIDE = 65_536  # pixels of a frame
+SLOWEST, FASTEST = 0.001, 10_000.0  # frames/s
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,14 @@ def read_keypoints(path: Path) -> SavedKeypoints:
     Raises:
         InputError: the file holds anything else.
     """
+    arrays = read_arrays(path, ARRAYS, NAME_THE_VIDEO)
     try:
-        with path.open("rb") as file:
-            _refuse_bomb(path)
-            with np.load(file, allow_pickle=False) as arrays:
-                keypoints, size = arrays["keypoints"].astype(np.float32), arrays["size"]
-                rate = float(arrays["fps"]) if "fps" in arrays else None
+        with np.errstate(over="ignore"):  # then it is infinite, and refused
+            keypoints, size = arrays["keypoints"].astype(np.float32), arrays["size"]
+        rate = float(arrays["fps"]) if "fps" in arrays else None
         height, width = (int(side) for side in size)
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} must hold the arrays `keypoints` and `size`, got: {error}",
-            hint="Name the video instead; keypoints in a file beside it are found.",
-        ) from error
+    except (LookupError, ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path} must hold {ARRAYS}, got: {error}", NAME_THE_VIDEO) from error
     shape, finite = keypoints.shape, np.isfinite(keypoints).all()
     if shape[1:] != (NUM_KEYPOINTS, 3) or len(shape) != 3 or shape[0] < 2 or not finite:
         found = "others" if not finite else shape
@@ -68,27 +67,21 @@ def read_keypoints(path: Path) -> SavedKeypoints:
             f" frames, got {found}.",
             hint="Write the file with --save-keypoints.",
         )
-    if min(height, width) < 1 or (rate is not None and not 0 < rate < 10_000):
+    sides_fit = min(height, width) >= 1 and max(height, width) <= LONGEST_SIDE
+    if not sides_fit or (rate is not None and not SLOWEST <= rate < FASTEST):
         raise InputError(
             f"`size` and `fps` of {path} must be positive, got {height} x {width} and {rate}.",
             hint="Write the file with --save-keypoints.",
         )
     fps = None if rate is None else Fraction(rate).limit_denominator(1001)
-    return SavedKeypoints(keypoints, fps, (height, width))
+    return SavedKeypoints(tame_keypoints(keypoints), fps, (height, width))
 
 
 def saved_fps(path: Path) -> float | None:
-    """Return the rate that a keypoint file tells, or None."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return float(arrays["fps"]) if "fps" in arrays else None
+    """Return the rate that a keypoint file tells, or None.
 
-
-def _refuse_bomb(path: Path) -> None:
-    """Refuse a small file that would fill the memory once it is unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > LARGEST:
-        raise InputError(
-            f"{path} must unpack to at most {LARGEST:,} bytes, got {size:,}.",
-            hint="Name the video instead, to have the keypoints detected.",
-        )
+    Raises:
+        InputError: the file is damaged.
+    """
+    fps = read_arrays(path, ARRAYS, NAME_THE_VIDEO).get("fps")
+    return float(fps) if fps is not None and fps.shape == () else None

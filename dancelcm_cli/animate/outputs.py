@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Literal
 
 from dancelcm_cli.core.vae import Frames
+from dancelcm_cli.data import atomic
 from dancelcm_cli.data.picture_files import GIF_FASTEST, write_gif, write_pictures
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.errors import InputError
@@ -95,31 +94,7 @@ def require_writable(path: Path, overwrite: bool, folder: bool = False) -> None:
             f"{path} must be {wanted} to be replaced, got something else.",
             hint="Choose another place by --output.",
         )
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    try:
-        with TemporaryFile(dir=above):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{path} must lie where it can be written, but {above} cannot: {error.strerror}.",
-            hint="Choose another place by --output.",
-        ) from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell in one sentence that `path` could not be written after all.
-
-    Raises:
-        InputError: the system refused to.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path} could not be written: {error.strerror or error}.",
-            hint="Check that the disk is not full, and choose another place by --output.",
-        ) from error
+    atomic.require_writable(path.parent)
 
 
 def require_rate(format: Format, fps: Fraction) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,6 @@ from dancelcm_cli.animate.outputs import (
     require_rate,
     require_writable,
     write_animation,
-    writing,
 )
 from dancelcm_cli.animate.people import PersonFinder
 from dancelcm_cli.animate.posing import Posing, bring_together, shown_size
@@ -33,17 +34,19 @@ from dancelcm_cli.animate.seams import SeamMeter
 from dancelcm_cli.animate.unfinished import RenderWatch, Unfinished
 from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.core.vae import Frames
-from dancelcm_cli.data.atomic import atomic_path, write_json_atomic
+from dancelcm_cli.data.atomic import atomic_path, remove_temporaries_of, write_json_atomic
+from dancelcm_cli.data.claim import claimed_name
 from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.data.sound import Sound, cut_sound, find_sound
-from dancelcm_cli.errors import InputError, InterruptedRunError
+from dancelcm_cli.errors import InputError
 from dancelcm_cli.interrupt import StopRequest
 from dancelcm_cli.progress import Progress, SilentProgress
 
 LoadAnimator = Callable[[], Animator]
 
 NO_FACE = "No face is used: none was found in the reference, or the model reads none."
+SMALL_DECODER = "TAESD, the small decoder, made the pixels: details are softer than they will be."
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,29 @@ def animate(
     Raises:
         InputError: an input is missing or unreadable, nobody is seen, or an output exists.
         InterruptedRunError: Ctrl-C or SIGTERM; what is done of the render is kept.
+        OSError: the disk is full; nothing but what is kept of the render is left behind.
     """
-    started = time.perf_counter()
     outputs = plan_outputs(job.output, delivery.format)
+    if not processes.first:
+        return _make(job, outputs, delivery, load, progress, processes)
+    with claimed_name(outputs.animation):
+        for path in outputs.paths:
+            remove_temporaries_of(path)
+        return _make(job, outputs, delivery, load, progress, processes)
+
+
+def _make(
+    job: Job,
+    outputs: Outputs,
+    delivery: Delivery,
+    load: LoadAnimator,
+    progress: Progress,
+    processes: Processes,
+) -> Animation:
+    started = time.perf_counter()
+    unfinished = Unfinished(outputs.unfinished, partial(describe_making, job, delivery.audio))
+    if unfinished.is_there():  # what a killed process had written already is made again
+        delivery = replace(delivery, overwrite=True)
     _require_outputs(job, outputs, delivery)
     image = read_image(job.reference)
     animator = load()
@@ -83,26 +106,40 @@ def animate(
     require_rate(outputs.format, posing.motion.fps)
     sound = _sound(job, posing.motion) if delivery.audio and outputs.format in WITH_SOUND else None
     # A sound that cannot be read is told before the work.
-    with writing(outputs.animation), cut_sound(sound, outputs.animation) as cut:
-        unfinished = Unfinished(outputs.unfinished, describe_making(job, delivery.audio))
+    with cut_sound(sound, outputs.animation) as cut, _all_or_none() as written:
         with StopRequest() as stop:
             rendering, watch = _render(
                 animator, image, posing, unfinished, stop, progress, processes
             )
             if processes.first:
+                watch.keep()
+                if delivery.save_keypoints is not None:
+                    _save_keypoints(delivery.save_keypoints, posing.motion)
+                    written.append(delivery.save_keypoints)
                 meter = SeamMeter(animator.plan(len(posing)).seams)
                 film = meter.over(watch.over(rendering.film()))
                 films = {outputs.animation: _shown(film, image, posing)}
                 if delivery.compare:
                     films[outputs.comparison] = watch.over(_side_by_side(image, rendering))
-                _write_films(films, outputs.format, posing.motion, cut, make_metadata(job))
-    seconds = time.perf_counter() - started
+                for path, frames in films.items():
+                    _write_film(path, outputs.format, frames, posing.motion, cut, job)
+                    written.append(path)
+        seconds = time.perf_counter() - started
+        if processes.first:
+            facts = Facts(
+                posing.motion,
+                rendering.has_face,
+                cut is not None,
+                animator.small_decoder is not None,
+                meter.ratio,
+                seconds,
+            )
+            write_json_atomic(outputs.record, make_record(job, delivery.audio, facts))
     if processes.first:
         if not rendering.has_face:
             progress.note(NO_FACE)
-        facts = Facts(posing.motion, rendering.has_face, cut is not None, meter.ratio, seconds)
-        with writing(outputs.record):
-            write_json_atomic(outputs.record, make_record(job, delivery.audio, facts))
+        if animator.small_decoder is not None:
+            progress.note(SMALL_DECODER)
         unfinished.remove()
     processes.wait()
     return Animation(outputs.animation, outputs.record, seconds)
@@ -129,23 +166,31 @@ def _render(
     return rendering, watch
 
 
-def _write_films(
-    films: Mapping[Path, Iterable[Frames]],
-    format: Format,
-    motion: Motion,
-    sound: Path | None,
-    metadata: Mapping[str, str],
-) -> None:
-    """Write all films or, where the user interrupts it, none: the same command goes on to them."""
+@contextmanager
+def _all_or_none() -> Iterator[list[Path]]:
+    """Yield a list of what is written, which is removed if the block raises.
+
+    So what the user or a full disk interrupts is made by the same command, which replaces nothing.
+    """
     written: list[Path] = []
     try:
-        for path, frames in films.items():
-            write_animation(path, format, frames, motion.num_frames, motion.fps, sound, metadata)
-            written.append(path)
-    except InterruptedRunError:
+        yield written
+    except BaseException:
         for path in written:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         raise
+
+
+def _write_film(
+    path: Path,
+    format: Format,
+    frames: Iterable[Frames],
+    motion: Motion,
+    sound: Path | None,
+    job: Job,
+) -> None:
+    metadata = make_metadata(job)
+    write_animation(path, format, frames, motion.num_frames, motion.fps, sound, metadata)
 
 
 def _pose_once(
@@ -174,7 +219,7 @@ def preview(job: Job, delivery: Delivery, progress: Progress) -> Path:
     sheet = plan_outputs(job.output, delivery.format).alignment
     require_writable(sheet, delivery.overwrite)
     image, posing = _see(job, delivery, progress)
-    with writing(sheet), atomic_path(sheet) as temporary:
+    with atomic_path(sheet) as temporary:
         Image.fromarray(draw_alignment(image, posing)).save(temporary)
     return sheet
 
@@ -195,7 +240,10 @@ def look_at_inputs(job: Job, delivery: Delivery, progress: Progress) -> tuple[Fr
 def _see(job: Job, delivery: Delivery, progress: Progress) -> tuple[Frames, Posing]:
     image = read_image(job.reference)
     finder = PersonFinder(job.recipe.animate.pose_detector)
-    return image, _pose(job, image, delivery, finder, progress)
+    posing = _pose(job, image, delivery, finder, progress)
+    if delivery.save_keypoints is not None:
+        _save_keypoints(delivery.save_keypoints, posing.motion)
+    return image, posing
 
 
 def _require_outputs(job: Job, outputs: Outputs, delivery: Delivery) -> None:
@@ -219,6 +267,11 @@ def _pose(
     if delivery.save_keypoints is not None:
         _require_keypoint_file(delivery.save_keypoints, delivery.overwrite)
     motion = read_motion(job.driving, job.recipe.animate, finder, progress)
+    if delivery.save_keypoints is not None and motion.keypoints is None:
+        raise InputError(
+            f"{job.driving} must show a person to save keypoints of, but it shows drawn poses.",
+            hint="Leave out --save-keypoints, or say --driving person.",
+        )
     posing = bring_together(image, motion, job.recipe, finder)
     for path, people in ((job.reference, posing.people), (job.driving, motion.people)):
         if people > 1 and job.recipe.animate.several == "refuse":
@@ -228,8 +281,6 @@ def _pose(
             )
         if people > 1:
             progress.note(f"{people} people are seen in {path}: the largest is taken.")
-    if delivery.save_keypoints is not None:
-        _save_keypoints(delivery.save_keypoints, motion, job.driving)
     return posing
 
 
@@ -242,14 +293,9 @@ def _require_keypoint_file(path: Path, overwrite: bool) -> None:
     require_writable(path, overwrite)
 
 
-def _save_keypoints(path: Path, motion: Motion, driving: Path) -> None:
-    if motion.keypoints is None:
-        raise InputError(
-            f"{driving} must show a person to save keypoints of, but it shows drawn poses.",
-            hint="Leave out --save-keypoints, or say --driving person.",
-        )
-    with writing(path):
-        write_keypoints(path, motion.keypoints, motion.fps, motion.size)
+def _save_keypoints(path: Path, motion: Motion) -> None:
+    assert motion.keypoints is not None  # `_pose` refuses drawn poses
+    write_keypoints(path, motion.keypoints, motion.fps, motion.size)
 
 
 def _sound(job: Job, motion: Motion) -> Sound | None:

@@ -52,6 +52,7 @@ class Facts:
     motion: Motion
     face: bool  # the model saw the face
     sound: bool  # there is one
+    small_decoder: bool  # TAESD made the pixels
     seam_ratio: float | None  # change at the windows' seams over that elsewhere
     seconds: float  # that making it took
 
@@ -82,6 +83,7 @@ def make_record(job: Job, audio: bool, facts: Facts) -> dict[str, object]:
         "fps": float(facts.motion.fps),
         "face": facts.face,
         "sound": facts.sound,
+        "small_decoder": facts.small_decoder,
         "seam_ratio": None if facts.seam_ratio is None else round(facts.seam_ratio, 4),
         "seconds": round(facts.seconds, 3),
         "versions": _versions(),

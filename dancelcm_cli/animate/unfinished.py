@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -26,13 +27,20 @@ SAVE_SECONDS = 60.0  # of work that a killed process loses at most
 class Unfinished:
     """The file `path` that keeps how far a denoising has come.
 
-    `making` is all that the result depends on: what was made otherwise is not gone on with.
+    `describe` tells all that the result depends on: what was made otherwise is not gone on with.
     """
 
-    def __init__(self, path: Path, making: Mapping[str, object]) -> None:
-        self._path = path
-        described = json.dumps([FORMAT_VERSION, making], sort_keys=True)
-        self._key = hashlib.sha256(described.encode()).hexdigest()
+    def __init__(self, path: Path, describe: Callable[[], Mapping[str, object]]) -> None:
+        self._path, self._describe = path, describe
+
+    @cached_property
+    def _key(self) -> str:
+        described = json.dumps([FORMAT_VERSION, self._describe()], sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
+
+    def is_there(self) -> bool:
+        """Whether there is something to go on with."""
+        return self._path.is_file() and self.read() is not None
 
     def read(self) -> Denoising | None:
         """Return what was kept; None where that is nothing, or nothing of this making."""
@@ -95,7 +103,7 @@ class RenderWatch:
         self._shown = done
         stopping = any(self._processes.gather(self._stop.wanted))
         if stopping or time.monotonic() - self._saved > SAVE_SECONDS:
-            self._save()
+            self.keep()
         if stopping:
             raise self._interrupted()
 
@@ -107,7 +115,7 @@ class RenderWatch:
         """
         for frame in frames:
             if self._stop.wanted:
-                self._save()
+                self.keep()
                 raise self._interrupted()
             yield frame
 
@@ -115,13 +123,12 @@ class RenderWatch:
         done = sum(self._windows[: denoising.steps])
         return done if denoising.fusion is None else done + denoising.fusion.done
 
-    def _save(self) -> None:
+    def keep(self) -> None:
+        """Keep how far it has come, in the first process."""
         if self._newest is not None and self._processes.first:
             self._unfinished.write(self._newest)
         self._saved = time.monotonic()
 
     def _interrupted(self) -> InterruptedRunError:
-        return InterruptedRunError(
-            f"Stopped after {self._shown} of {sum(self._windows)} network calls; nothing is lost.",
-            hint="Type the same command again: it goes on from there.",
-        )
+        calls = f"{self._shown} of {sum(self._windows)} network calls"
+        return InterruptedRunError(f"Stopped after {calls}; nothing is lost.")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +46,6 @@ from dancelcm_cli.console import RichProgress, print_result, print_table
 from dancelcm_cli.errors import (
     ConfigError,
     InputError,
-    InterruptedRunError,
     OutOfMemoryError,
     PartialFailureError,
 )
@@ -175,8 +170,7 @@ def _animate(job: Job, delivery: Delivery) -> None:
 
     processes = join_processes(job.recipe.device)
     progress = RichProgress() if processes.first else SilentProgress()
-    with _telling_how_to_go_on():
-        animation = make_animation(job, delivery, load, progress, processes)
+    animation = make_animation(job, delivery, load, progress, processes)
     if processes.first:
         print_result(
             {
@@ -185,16 +179,6 @@ def _animate(job: Job, delivery: Delivery) -> None:
                 "seconds": f"{animation.seconds:.1f}",
             }
         )
-
-
-@contextmanager
-def _telling_how_to_go_on() -> Iterator[None]:
-    """Add to an interruption the command that goes on from there: the one that was typed."""
-    try:
-        yield
-    except InterruptedRunError as error:
-        command = shlex.join(["dancelcm", *sys.argv[1:]])
-        raise InterruptedRunError(error.message, hint=f"Go on with: {command}") from None
 
 
 def _preview(job: Job, delivery: Delivery) -> None:
@@ -255,8 +239,7 @@ def _run_batch(
     jobs = read_jobs(table, output or table.parent, model, recipe, delivery.format)
     processes = join_processes(recipe.device)
     progress = RichProgress() if processes.first else SilentProgress()
-    with _telling_how_to_go_on():
-        results = run_batch(jobs, delivery, progress, processes)
+    results = run_batch(jobs, delivery, progress, processes)
     if not processes.first:
         return
     rows = [(one.job.output, one.state, f"{one.seconds:.1f}", one.reason) for one in results]

@@ -33,7 +33,11 @@ OutputOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option(help="Model folder.", show_default="tiny/student")
+    Path | None,
+    typer.Option(
+        help="Model folder of a student, or of a teacher.",
+        show_default="the bundled tiny/student",
+    ),
 ]
 StepsOption = Annotated[
     int | None,
@@ -45,7 +49,10 @@ StepsOption = Annotated[
 SamplerOption = Annotated[
     Sampler | None,
     typer.Option(
-        help="How a step goes on to the next.", show_default=str(DEFAULTS.animate.sampler)
+        help="How a step goes on to the next: over the edge of its segment, noised again "
+        "(edge_renoise, for students), straight to it (ddim, for teachers), or over the clean end "
+        "(lcm, for students of one segment).",
+        show_default=str(DEFAULTS.animate.sampler),
     ),
 ]
 GuidanceOption = Annotated[
@@ -62,7 +69,11 @@ CompileOption = Annotated[
     ),
 ]
 DraftOption = Annotated[
-    bool, typer.Option("--draft", help="A quick look: 2 steps at half the size.")
+    bool,
+    typer.Option(
+        "--draft",
+        help="A quick look: 2 steps at half the size, decoded by TAESD where it was fetched.",
+    ),
 ]
 BatchOption = Annotated[
     Path | None,
@@ -76,7 +87,8 @@ DrivingOption = Annotated[
     Driving | None,
     typer.Option(
         "--driving",
-        help="What DRIVING shows: a person, drawn poses, or a video with a keypoint file.",
+        help="What DRIVING shows: a person, drawn poses, or a video with a keypoint file; auto "
+        "tells them apart.",
         show_default=str(DEFAULTS.animate.driving),
         rich_help_panel=DANCE_PANEL,
     ),
@@ -84,7 +96,8 @@ DrivingOption = Annotated[
 AlignOption = Annotated[
     Alignment | None,
     typer.Option(
-        help="How the driving figure is fitted to the photo's.",
+        help="How the driving figure gets the photo's proportions: measured over the whole clip "
+        "(robust), on its first frame as UniAnimate does, or not at all.",
         show_default=str(DEFAULTS.animate.align),
         rich_help_panel=DANCE_PANEL,
     ),
@@ -92,7 +105,8 @@ AlignOption = Annotated[
 SeveralOption = Annotated[
     Literal["refuse", "largest"] | None,
     typer.Option(
-        help="What to do where the photo or DRIVING shows several people.",
+        help="What to do where the photo or DRIVING shows several people: refuse it, or follow "
+        "the largest.",
         show_default=str(DEFAULTS.animate.several),
         rich_help_panel=DANCE_PANEL,
     ),
@@ -108,7 +122,7 @@ FramesOption = Annotated[
 MaxFramesOption = Annotated[
     int | None,
     typer.Option(
-        help="Longest dance that --frames 0 makes; a longer one is refused.",
+        help="Longest dance that --frames 0 makes, in frames; a longer one is refused.",
         show_default=str(DEFAULTS.animate.max_frames),
         rich_help_panel=DANCE_PANEL,
     ),
@@ -116,7 +130,7 @@ MaxFramesOption = Annotated[
 FpsOption = Annotated[
     float | None,
     typer.Option(
-        help="Frames per second; the dance keeps its speed.",
+        help="Frames per second of the result; the dance keeps its speed.",
         show_default="as DRIVING",
         rich_help_panel=DANCE_PANEL,
     ),
@@ -169,11 +183,15 @@ CompareOption = Annotated[
     bool,
     typer.Option(
         "--compare",
-        help="Also write photo, pose and result side by side.",
+        help="Also write photo, pose and result side by side, as NAME-compare.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 OverwriteOption = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what exists already.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--overwrite",
+        help="Replace what exists already, which is otherwise refused.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
 ]

@@ -7,8 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dancelcm_cli.commands.animate_options import FramesOption, ModelOption, StepsOption
-from dancelcm_cli.commands.options import DeviceOption, RecipeOption, SetOption, resolve_recipe
+from dancelcm_cli.commands.animate_options import ModelOption, StepsOption
+from dancelcm_cli.commands.options import (
+    DEFAULTS,
+    DeviceOption,
+    RecipeOption,
+    SetOption,
+    resolve_recipe,
+)
 from dancelcm_cli.console import RichProgress, print_json, print_result, print_table
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -22,8 +28,16 @@ $ dancelcm bench --model runs/student/model --recipe unianimate --device cuda
 def bench(
     model: ModelOption = None,
     steps: StepsOption = None,
-    frames: FramesOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Frames of the clip that is measured; 0 is as many as the sample dance has.",
+            show_default=str(DEFAULTS.animate.num_frames),
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON in place of the table.")
+    ] = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
     device: DeviceOption = None,

@@ -51,7 +51,9 @@ def distill(
     teacher: Annotated[
         Path | None,
         typer.Option(
-            metavar="MODEL", help="Model folder of the teacher.", show_default="tiny/teacher"
+            metavar="MODEL",
+            help="Model folder of the teacher.",
+            show_default="the bundled tiny/teacher",
         ),
     ] = None,
     method: Annotated[

@@ -22,7 +22,9 @@ FOUND_WIDTH = 90  # characters of a finding that the table shows; JSON has all o
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON in place of the table.")
+    ] = False,
 ) -> None:
     """Check that animating works here, and say how to mend what does not.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,8 @@ from dancelcm_cli.commands.options import (
 from dancelcm_cli.commands.runs import run_folder
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.console import RichProgress, print_result, print_table
-from dancelcm_cli.errors import ConfigError
+from dancelcm_cli.errors import ConfigError, InterruptedRunError
+from dancelcm_cli.interrupt import typed_command
 from dancelcm_cli.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -40,14 +43,17 @@ $ dancelcm evaluate --dataset folder --truth real/ --predictions made/
 
 DatasetOption = Annotated[
     Literal["ubc", "tiktok", "dance", "folder"] | None,
-    typer.Option(help="Which test videos; dance comes with the toolkit."),
+    typer.Option(
+        help="Which test videos: UBC Fashion, TikTok, the dancers that come with the toolkit, or "
+        "any two folders (--truth, --predictions)."
+    ),
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder of the test videos.", show_default="datasets/<dataset>"),
 ]
 TruthOption = Annotated[
-    Path | None, typer.Option(help="Folder of the true videos of --dataset folder.")
+    Path | None, typer.Option(help="Folder of the true videos, for --dataset folder.")
 ]
 PredictionsOption = Annotated[
     list[Path] | None,
@@ -61,7 +67,7 @@ ModelOption = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Model folder to score. May be repeated.",
-        show_default="tiny/student",
+        show_default="the bundled tiny/student",
     ),
 ]
 StepsOption = Annotated[
@@ -76,7 +82,7 @@ MetricsOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,...",
-        help="Which metrics, such as psnr,lpips,fvd.",
+        help="Which metrics to measure, such as psnr,lpips,fvd.",
         show_default="the protocol's",
     ),
 ]
@@ -105,7 +111,10 @@ AllowMissingOption = Annotated[
     bool, typer.Option("--allow-missing", help="Score what is there of incomplete predictions.")
 ]
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Fail where a metric cannot be measured.")
+    bool,
+    typer.Option(
+        "--strict", help="Fail where a metric cannot be measured, in place of leaving it out."
+    ),
 ]
 BoundsOption = Annotated[
     bool, typer.Option("--bounds", help="Add a row for the round trip through the autoencoder.")
@@ -181,19 +190,38 @@ def evaluate(
     processes = join_processes(resolved.device)
     (report, *_) = processes.gather(run_folder("evaluate", output, None))
     progress: Progress = RichProgress() if processes.first else SilentProgress()
-    checks = _self_check(resolved, report, progress) if self_check and processes.first else ()
-    if repeat is not None:
-        from dancelcm_cli.evaluate.plan import read_plan
+    with _naming(report if output is None else None):
+        checks = _self_check(resolved, report, progress) if self_check and processes.first else ()
+        if repeat is not None:
+            from dancelcm_cli.evaluate.plan import read_plan
 
-        plan, recorded = read_plan(repeat)
-        _run(plan, replace(recorded, device=resolved.device), report, progress, checks, processes)
-    elif dataset is not None:
-        from dancelcm_cli.data.bundled import bundled
-        from dancelcm_cli.evaluate.plan import Plan
+            plan, recorded = read_plan(repeat)
+            known = replace(recorded, device=resolved.device)
+            _run(plan, known, report, progress, checks, processes)
+        elif dataset is not None:
+            from dancelcm_cli.data.bundled import bundled
+            from dancelcm_cli.evaluate.plan import Plan
 
-        models = tuple(model or ()) or (() if predictions else (bundled("tiny/student"),))
-        plan = Plan(dataset, data, truth, ids, tuple(predictions or ()), models, bounds)
-        _run(plan, resolved, report, progress, checks, processes)
+            models = tuple(model or ()) or (() if predictions else (bundled("tiny/student"),))
+            plan = Plan(dataset, data, truth, ids, tuple(predictions or ()), models, bounds)
+            _run(plan, resolved, report, progress, checks, processes)
+
+
+@contextmanager
+def _naming(report: Path | None) -> Iterator[None]:
+    """Name a `report` folder that nobody has named where Ctrl-C or SIGTERM comes.
+
+    Raises:
+        InterruptedRunError: for KeyboardInterrupt.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        more = "" if report is None else f" --output {shlex.quote(str(report))}"
+        raise InterruptedRunError(
+            "Interrupted; the predictions made so far are kept.",
+            hint=f"Go on with: {typed_command()}{more}",
+        ) from None
 
 
 def _run(

@@ -54,7 +54,9 @@ def preprocess(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Model folder whose autoencoder encodes.", show_default="tiny/teacher"),
+        typer.Option(
+            help="Model folder whose autoencoder encodes.", show_default="the bundled tiny/teacher"
+        ),
     ] = None,
     pose_detector: Annotated[
         Detector | None,

@@ -16,6 +16,9 @@ from dancelcm_cli.errors import ConfigError
 
 RECIPES = Path(__file__).parent / "recipes"
 
+LARGEST = 100_000  # bytes of a recipe
+MOST_DOTS = 100  # of a line: parsing a key takes the square of its dots
+
 Settings = TypeVar("Settings")
 
 _KINDS: dict[type, str] = {
@@ -96,8 +99,18 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise ValueError(f"it has {size:,} bytes, of at most {LARGEST:,}")
+        text = path.read_text(encoding="utf-8")
+        if max(line.count(".") for line in text.split("\n")) > MOST_DOTS:
+            raise ValueError(f"a line has more than {MOST_DOTS} dots")
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{path} must be a TOML file, got one nested too deeply.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} must be readable, got: {error.strerror}.") from error
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} must be a TOML file, got an error: {error}.") from error
 
 
@@ -119,7 +132,7 @@ def _put(table: dict[str, Any], override: str) -> None:
 def _override_value(text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return table["value"] if len(table) == 1 else text
 

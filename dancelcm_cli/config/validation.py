@@ -11,6 +11,8 @@ from dancelcm_cli.errors import ConfigError
 
 GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many groups
 
+LARGEST = 2**63 - 1  # of a whole number in TOML, and of a seed
+
 # Whole numbers are counts, which start at 1, except for these.
 MAY_BE_ZERO = {
     "seed",
@@ -100,6 +102,8 @@ def _check_count(key: str, value: int) -> None:
     least = 0 if key in MAY_BE_ZERO else 1
     if value < least:
         raise _error(key, f"at least {least}", value)
+    if value > LARGEST:
+        raise _error(key, f"at most {LARGEST}", f"a number of {value.bit_length()} bits")
 
 
 def _check_real(key: str, value: float) -> None:

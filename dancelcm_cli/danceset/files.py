@@ -68,9 +68,9 @@ def claim_folder(folder: Path, settings: DanceSetSettings, renderer: str) -> Non
         "renderer": renderer,
         **{name: version(name) for name in ("moderngl", "numpy")},
     }
-    write_json_atomic(path, {"format_version": FORMAT_VERSION, **content, "versions": versions})
     words = README.format(**content, anny=version("anny"))
     write_text_atomic(folder / "README.md", words)
+    write_json_atomic(path, {"format_version": FORMAT_VERSION, **content, "versions": versions})
 
 
 def _content(settings: DanceSetSettings) -> dict[str, object]:

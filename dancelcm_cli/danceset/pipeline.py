@@ -56,7 +56,6 @@ def render_danceset(
     """
     started = time.perf_counter()
     renderer = _describe_renderer()
-    output.mkdir(parents=True, exist_ok=True)
     with claimed(output):
         remove_temporaries(output)
         claim_folder(output, settings, renderer)
@@ -96,10 +95,7 @@ def _render_all(
                 advance(1, clip_path(output, clips[clip]).name)
     except KeyboardInterrupt:
         done = sum(clip_path(output, index).exists() for index in settings.indices)
-        raise InterruptedRunError(
-            f"Interrupted; {done} of {total} clips are there.",
-            hint="Run the same command again: it continues where it stopped.",
-        ) from None
+        raise InterruptedRunError(f"Interrupted; {done} of {total} clips are there.") from None
     except BrokenProcessPool as error:
         raise OutOfMemoryError(
             "A process that renders was killed, most likely because memory ran out.",

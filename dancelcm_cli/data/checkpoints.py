@@ -6,12 +6,11 @@ checkpoints/best.json       which of them validation liked best, and why
 
 from __future__ import annotations
 
-import json
-import os
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -20,9 +19,13 @@ from torch import Tensor
 
 from dancelcm_cli.data.atomic import atomic_folder, write_json_atomic
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import read_json, require_plain_file
 
 FORMAT_VERSION = 1
-SYSTEM_ERROR = re.compile(r"os error (\d+)")  # safetensors tells of it in words alone
+BEST = "best/"  # begins the names of numbers that are about the best checkpoint
+GROUP = re.compile(r"\w+")
+# What JSON, the records above and safetensors raise where a file is damaged.
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError)
 Tensors = Mapping[str, Tensor]
 
 
@@ -51,7 +54,8 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     """
     with atomic_folder(_folder(run, checkpoint.step)) as temporary:
         for group, tensors in checkpoint.tensors.items():
-            _save_tensors(tensors, temporary / f"{group}.safetensors")
+            kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+            save_file(kept, temporary / f"{group}.safetensors")
         write_json_atomic(
             temporary / "state.json",
             {
@@ -61,6 +65,25 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
                 "groups": list(checkpoint.tensors),
             },
         )
+
+
+def with_best(checkpoint: Checkpoint, best: BestCheckpoint) -> Checkpoint:
+    """Return `checkpoint` with a note of the best so far, as a kill may come before `mark_best`."""
+    figures = {name: value for name, value in best.figures.items() if math.isfinite(value)}
+    noted = {f"{BEST}{name}": value for name, value in {**figures, "step": best.step}.items()}
+    return replace(checkpoint, numbers={**checkpoint.numbers, **noted})
+
+
+def recall_best(run: Path, checkpoint: Checkpoint | None) -> BestCheckpoint:
+    """Return the best checkpoint up to `checkpoint`, marked again if `with_best` noted it there."""
+    if checkpoint is None:
+        return BestCheckpoint()
+    numbers = checkpoint.numbers.items()
+    noted = {name.removeprefix(BEST): v for name, v in numbers if name.startswith(BEST)}
+    step = int(noted.pop("step", 0))
+    if step:
+        mark_best(run, BestCheckpoint(step, noted))
+    return load_best(run, until=checkpoint.step)
 
 
 def mark_best(run: Path, best: BestCheckpoint) -> None:
@@ -76,11 +99,13 @@ def load_best(run: Path, until: int) -> BestCheckpoint:
     record = run / "checkpoints" / "best.json"
     if not record.is_file():
         return BestCheckpoint()
-    best = BestCheckpoint(**json.loads(record.read_text()))
     try:
+        best = BestCheckpoint(**read_json(record))
+        _check_numbers(best.step, best.figures)
+        require_plain_file(_average(run, best.step), "the averaged weights")
         with safe_open(_average(run, best.step), "pt"):
             return best if best.step <= until else BestCheckpoint()
-    except (OSError, SafetensorError):
+    except (InputError, *DAMAGE):
         return BestCheckpoint()
 
 
@@ -112,7 +137,7 @@ def load_latest_checkpoint(run: Path, note: Callable[[str], None]) -> Checkpoint
     for folder in reversed(folders):
         try:
             return load_checkpoint(folder)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except DAMAGE as error:
             note(f"{folder} is damaged and left out: {error}")
     if folders:
         raise InputError(
@@ -127,32 +152,38 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
     Raises:
         InputError: it is of another format version.
-        OSError, ValueError, KeyError, SafetensorError: it is damaged.
+        OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError: it is damaged.
     """
-    state = json.loads((folder / "state.json").read_text())
+    state = read_json(folder / "state.json")
     if state["format_version"] != FORMAT_VERSION:
         raise InputError(
             f"The format version of {folder} must be {FORMAT_VERSION}, "
             f"got {state['format_version']}.",
             hint="Resume with the dancelcm version that wrote it.",
         )
-    tensors = {group: load_file(folder / f"{group}.safetensors") for group in state["groups"]}
+    _check_numbers(state["step"], state["numbers"])
+    if not all(GROUP.fullmatch(group) for group in state["groups"]):
+        raise ValueError(f"{state['groups']} are no groups of tensors")
+    tensors = {group: _load_tensors(folder / f"{group}.safetensors") for group in state["groups"]}
     return Checkpoint(state["step"], tensors, state["numbers"])
+
+
+def _load_tensors(path: Path) -> Tensors:
+    if path.exists():
+        require_plain_file(path, "a group of tensors")
+    return load_file(path)
+
+
+def _check_numbers(step: object, numbers: Mapping[str, object]) -> None:
+    if type(step) is not int or step < 0:
+        raise ValueError(f"{step!r} is no step")
+    if not all(type(number) in (int, float) for number in numbers.values()):
+        raise ValueError(f"{numbers} are no numbers")
 
 
 def load_average(run: Path, step: int) -> Tensors:
     """Return the averaged weights of the checkpoint of `step`."""
-    return load_file(_average(run, step))
-
-
-def _save_tensors(tensors: Tensors, path: Path) -> None:
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    except SafetensorError as error:
-        system = SYSTEM_ERROR.search(str(error))
-        if system is None:
-            raise
-        raise OSError(int(system[1]), os.strerror(int(system[1])), str(path)) from error
+    return _load_tensors(_average(run, step))
 
 
 def _average(run: Path, step: int) -> Path:

@@ -24,6 +24,22 @@ TENSOR_FIELDS = (
     "frames",
     "thumbnail",
 )
+NUM_KEYPOINTS = 134  # as in `perception.keypoints`, which this layer does not know
+# Axes of a field, and which of them counts the frames.
+AXES = {
+    "latents": (4, 1),
+    "keypoints": (3, 0),
+    "reference_latents": (3, None),
+    "reference_keypoints": (2, None),
+    "face_latents": (3, None),
+    "face_embeds": (1, None),
+    "image_embeds": (1, None),
+    "motion_mask": (3, 0),
+    "frames": (4, 0),
+    "thumbnail": (1, None),
+}
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
+MOST_FRAMES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +105,30 @@ class IndexRow:
 
         Raises:
             TypeError: It has other columns.
+            ValueError: A column holds what no clip has.
         """
         box = row.get("face_box")
-        return cls(**{**row, "face_box": None if box is None else tuple(box)})
+        made = cls(**{**row, "face_box": None if box is None else tuple(box)})
+        _check_columns(made)
+        return made
+
+
+def _check_columns(row: IndexRow) -> None:
+    """Refuse what would fail later, or lead out of the shard folder."""
+    if not all(isinstance(text, str) for text in (row.clip_id, row.shard, row.source, row.sha256)):
+        raise ValueError("a name is no text")
+    if not SAFE_NAME.fullmatch(row.clip_id) or not SAFE_NAME.fullmatch(row.shard or "none"):
+        raise ValueError(f"{row.clip_id!r} in {row.shard!r} are no names of a clip and its file")
+    counts = (row.start_frame, row.num_frames, row.reference_index, *(row.face_box or ()))
+    if not all(type(count) is int and abs(count) < MOST_FRAMES for count in counts):
+        raise ValueError(f"{counts} are no numbers of frames and pixels")
+    if row.start_frame < 0 or not 0 <= row.reference_index < row.num_frames:
+        raise ValueError(f"reference_index {row.reference_index} of {row.num_frames} frames")
+    measures = (row.fps, row.people or 0, row.confidence or 0, row.motion_share or 0)
+    if not all(type(value) in (int, float) and 0 <= value < MOST_FRAMES for value in measures):
+        raise ValueError(f"{measures} are no rate, people and shares")
+    if row.fps == 0 or type(row.has_face) is not bool or len(row.face_box or range(4)) != 4:
+        raise ValueError(f"{row.fps} frames/s, face box {row.face_box}")
 
 
 def make_clip_id(source: str, start_frame: int) -> str:
@@ -117,7 +154,12 @@ def clip_tensors(clip: Clip) -> dict[str, torch.Tensor]:
 
 
 def clip_from_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> Clip:
-    """Put a clip together again: the inverse of `clip_tensors` and `describe_clip`."""
+    """Put a clip together again: the inverse of `clip_tensors` and `describe_clip`.
+
+    Raises:
+        ValueError: The tensors are not those of a clip of that length.
+    """
+    _check_tensors(row, tensors)
     frames = tensors.get("frames")
     return Clip(
         clip_id=row.clip_id,
@@ -139,6 +181,22 @@ def clip_from_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> Clip:
         confidence=row.confidence,
         face_box=row.face_box,
     )
+
+
+def _check_tensors(row: IndexRow, tensors: dict[str, torch.Tensor]) -> None:
+    missing = {"keypoints", "reference_keypoints"} - tensors.keys()
+    if missing:
+        raise ValueError(f"it has no {min(missing)}")
+    for name, tensor in tensors.items():
+        axes, frames = AXES.get(name, (tensor.ndim, None))
+        length = row.num_frames if frames is None or tensor.ndim <= frames else tensor.shape[frames]
+        if tensor.ndim != axes or length != row.num_frames or not tensor.numel():
+            shape = tuple(tensor.shape)
+            raise ValueError(f"{name} of {row.num_frames} frames has the shape {shape}")
+    for name in ("keypoints", "reference_keypoints"):
+        points = tensors[name]
+        if points.shape[-2:] != (NUM_KEYPOINTS, 3) or not points.isfinite().all():
+            raise ValueError(f"{name} are not {NUM_KEYPOINTS} finite points")
 
 
 def describe_clip(clip: Clip, shard: str) -> IndexRow:

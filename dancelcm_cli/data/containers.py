@@ -1,4 +1,4 @@
-"""The kinds of video file that are written, and how."""
+"""The kinds of video file that are read and written, and how."""
 
 from __future__ import annotations
 
@@ -23,13 +23,21 @@ class Container:
     kept_sounds: frozenset[str]
 
 
+# What ffmpeg may open as a video, by its names of formats. It knows hundreds more, among them lists
+# of other files, patterns of names, addresses and screens; none of these is a video of the user's.
+READABLE = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "gif", "apng"),
+    *("h264", "hevc", "m4v", "ivf", "obu", "av1", "mxf", "nut", "dv", "vc1", "vvc", "wtv"),
+)
+SELF_CONTAINED = {"protocol_whitelist": "file", "format_whitelist": ",".join(READABLE)}
 # Both qualities are visually lossless. An mp4's index comes first, so that it plays while it loads.
+NO_RANDOM_IDS = ("-fflags", "+bitexact")  # which would make every webm differ from all others
 CONTAINERS = {
     ".mp4": Container("libx264", 16, ("-movflags", "+faststart"), "aac", frozenset({"aac", "mp3"})),
     ".webm": Container(
         "libvpx-vp9",
         10,
-        ("-b:v", "0", "-deadline", "good", "-cpu-used", "3", "-row-mt", "1"),
+        ("-b:v", "0", "-deadline", "good", "-cpu-used", "3", "-row-mt", "1", *NO_RANDOM_IDS),
         "libopus",
         frozenset({"opus", "vorbis"}),
     ),

@@ -18,15 +18,21 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from dancelcm_cli.data.containers import SELF_CONTAINED
 from dancelcm_cli.data.images import is_picture
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import require_plain_file
 
 # Tags may be no Unicode; PyAV 19 takes them as they are and no longer has the argument.
 ANY_TAGS: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-LOCAL_FILES_ONLY = {"protocol_whitelist": "file"}
-# A file that only names other files, of any format: what it names is none of a reader's business.
-PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]")
-PICTURE_FORMATS = ("image2", "_pipe")  # ends of ffmpeg's names for what holds a single picture
+# A file that only names other files, of any format: it is told so, and not followed in any case.
+PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"[playlist]", b"v=0")
+MOST_FRAMES = 4_000_000  # 37 hours at 30 frames/s: a table of more is a lie, or a long night
+MOST_PIXELS = 40_000_000  # of a frame: 8K has 33 million
+MOST_STREAMS = 64
+PIXEL_LIMIT = {"max_pixels": str(MOST_PIXELS)}
+BY_STREAM: Any = {"stream_options": [PIXEL_LIMIT] * MOST_STREAMS}  # PyAV types it as texts
+SLOWEST, FASTEST = 0.001, 10_000.0  # frames/s
 
 
 @dataclass(frozen=True)
@@ -161,27 +167,42 @@ class Decoder:
 
 
 def _open(path: Path) -> InputContainer:
-    if not path.exists():
-        raise InputError(
-            f"{path} must be a video, but it does not exist.", hint="Check the spelling."
-        )
-    if path.is_dir():
-        raise InputError(f"{path} must be a video, got a folder.", hint="Give one video file.")
-    with path.open("rb") as content:
-        if content.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(PLAYLISTS):
-            raise InputError(
-                f"{path} must be a video, got a list that names other files.",
-                hint="Give the video itself.",
-            )
+    require_plain_file(path, "a video", hint="Give one video file.")
     try:
-        options = LOCAL_FILES_ONLY
-        container: InputContainer = av.open(f"file:{path}", mode="r", options=options, **ANY_TAGS)
+        with path.open("rb") as content:
+            start = content.read(64)
+    except OSError as error:
+        raise _unreadable(path) from error
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(PLAYLISTS):
+        raise InputError(
+            f"{path} must be a video, got a list that names other files.",
+            hint="Give the video itself.",
+        )
+    av.logging.set_level(None)  # old torchvisions switch it on: decoding threads then wait for ever
+    try:
+        container = _open_container(path)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(path) from error
-    if not container.streams.video or container.format.name.endswith(PICTURE_FORMATS):
+    streams: Any = container.streams.video  # one of an unknown codec has no context
+    if not streams or len(container.streams) > MOST_STREAMS or streams[0].codec_context is None:
         container.close()
         raise _unreadable(path)
-    container.streams.video[0].thread_type = "AUTO"
+    stream = streams[0]
+    stream.codec_context.options = PIXEL_LIMIT
+    stream.thread_type = "AUTO"
+    return container
+
+
+def _open_container(path: Path) -> InputContainer:
+    """Open a file; what is decoded on the way, to learn its size, is of at most `MOST_PIXELS`."""
+    container: InputContainer
+    address: Any = {"file": f"file:{path}", "mode": "r", "options": SELF_CONTAINED}
+    try:
+        container = av.open(**address, **BY_STREAM, **ANY_TAGS)
+    except av.FFmpegError:
+        raise
+    except ValueError:  # formats without a table of streams, such as MPEG's, take no such options
+        container = av.open(**address, **ANY_TAGS)
     return container
 
 
@@ -193,7 +214,8 @@ def _unreadable(path: Path) -> InputError:
             f"{path} must be a video, but it is a picture.", hint="Give an mp4 with several frames."
         )
     return InputError(
-        f"{path} must be a video that can be decoded, but it is damaged or of another format.",
+        f"{path} must be a video that can be decoded, but it is damaged or of another format, or"
+        f" has more than {MOST_PIXELS // 1_000_000} million pixels a frame.",
         hint=f"Convert it: `ffmpeg -i {quote(str(path))} -pix_fmt yuv420p converted.mp4`",
     )
 
@@ -210,6 +232,8 @@ def _read_timeline(path: Path, container: InputContainer) -> _Timeline:
                 whole = whole and not packet.is_corrupt
                 if not packet.is_discard:
                     shown.append((packet.pts, packet.is_keyframe))
+                    if len(shown) > MOST_FRAMES:
+                        raise _too_long(path)
     except av.FFmpegError as error:
         raise _unreadable(path) from error
     promised = stream.frames if "mp4" in container.format.name else 0
@@ -218,8 +242,20 @@ def _read_timeline(path: Path, container: InputContainer) -> _Timeline:
     stamps = sorted(stamp for stamp, _ in shown if stamp is not None)
     if len(stamps) < len(shown) or container.format.name == "avi":
         return _Timeline(len(shown), [], [0])
+    gap = float(np.median(np.diff(np.array(stamps, np.float64)))) if len(stamps) > 1 else 1.0
+    if gap == 0:  # most frames share their time with another
+        raise _unreadable(path)
+    if stamps[-1] - stamps[0] > MOST_FRAMES * gap:
+        raise _too_long(path)
     keys = {bisect_left(stamps, stamp or 0) for stamp, is_keyframe in shown if is_keyframe}
     return _Timeline(len(shown), stamps, sorted(keys | {0}))
+
+
+def _too_long(path: Path) -> InputError:
+    return InputError(
+        f"{path} must have at most {MOST_FRAMES:,} frames, got more, or a pause as long.",
+        hint="Cut it, or convert it again if it is shorter than that.",
+    )
 
 
 def _mean_rate(path: Path, stream: VideoStream, timeline: _Timeline) -> Fraction:
@@ -227,6 +263,6 @@ def _mean_rate(path: Path, stream: VideoStream, timeline: _Timeline) -> Fraction
     if not timeline.stamps:  # then the rate is a guess, unless the length is known
         length = stream.duration and stream.time_base and stream.duration * stream.time_base
         rate = timeline.num_frames / length if length else stream.guessed_rate
-    if rate is None or not 0 < rate < 10_000:
+    if rate is None or not SLOWEST <= rate < FASTEST:
         raise InputError(f"The frame rate of {path} must be above 0 frames/s, got {rate}.")
     return Fraction(rate).limit_denominator(1001)  # as in 30000/1001, the broadcast rate

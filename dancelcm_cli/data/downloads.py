@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dancelcm_cli.data.atomic import atomic_path, rename_complete
+from dancelcm_cli.data.atomic import atomic_path, refusals_naming, rename_complete
 from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.data.http_download import MirrorError, download
 from dancelcm_cli.data.weight_files import (
@@ -27,7 +27,14 @@ from dancelcm_cli.data.weight_files import (
 )
 from dancelcm_cli.data.weight_ledger import HashRecord, accept, is_accepted, record_hash
 from dancelcm_cli.data.weight_table import Licence, WeightFile, weight_file
-from dancelcm_cli.errors import ConfigError, InputError, InterruptedRunError, WeightsMissingError
+from dancelcm_cli.errors import (
+    DISK_FULL,
+    ConfigError,
+    InputError,
+    InterruptedRunError,
+    WeightsMissingError,
+    refused_by_system,
+)
 from dancelcm_cli.progress import Progress, SilentProgress
 
 __all__ = ["fetch_file", "fetch_files", "find_weights", "verify_file"]
@@ -147,14 +154,14 @@ def _usable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise refused_by_system(error) from error
         raise InputError(
             f"{folder} must be a folder that can be written to, but: {error}.",
             hint="Give another one by --output or DANCELCM_CACHE.",
         ) from error
     except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "Interrupted; what has come is kept.", hint="The same command continues it."
-        ) from None
+        raise InterruptedRunError("Interrupted; what has come is kept.") from None
 
 
 def _fetch(file: WeightFile, folder: Path, progress: Progress) -> None:
@@ -183,7 +190,10 @@ def _fetch_from(url: str, file: WeightFile, folder: Path, progress: Progress) ->
     part = path.with_name(f"{path.name}.{origin[:8]}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     begun, host = part.stat().st_size if part.exists() else 0, urlsplit(url).hostname or ""
-    with progress.task(file.name, file.size, completed=begun, unit="bytes") as advance:
+    with (
+        progress.task(file.name, file.size, completed=begun, unit="bytes") as advance,
+        refusals_naming(path),
+    ):
         download(url, part, file.exact_size, lambda count: advance(count, host), progress.note)
     sha256 = file_sha256(part)
     if sha256 == (expected or sha256):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
+from dancelcm_cli.data.containers import SELF_CONTAINED
 from dancelcm_cli.errors import InputError
 
 LOOK_SECONDS = 60.0  # what looking at a file may take
@@ -49,7 +50,8 @@ def run_ffmpeg(arguments: Sequence[str], seconds: float) -> subprocess.Completed
 
 def local_input(path: Path) -> list[str]:
     """Return the arguments that make `path` an input which may name no other place to read from."""
-    return ["-protocol_whitelist", "file", "-i", f"file:{path}"]
+    limits = [part for key, value in SELF_CONTAINED.items() for part in (f"-{key}", value)]
+    return [*limits, "-i", f"file:{path}"]
 
 
 def local_output(path: Path) -> str:

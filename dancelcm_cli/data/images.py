@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from pathlib import Path
 
@@ -11,10 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import require_plain_file
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"}
 )
+WHAT_TO_GIVE = "Give a PNG or JPEG file."
+# Pillow's names. It knows more, and hands some of it to other programs: EPS to Ghostscript.
+KINDS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JPEG2000", "TIFF", "BMP", "DIB", "GIF"),
+    *("PPM", "TGA", "ICO", "QOI"),
+)
+# What Pillow raises for damaged files.
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error)
 TRANSPARENT_MODES = frozenset({"RGBA", "LA", "PA", "La", "RGBa"})
 SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -33,7 +43,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with _open(path) as image:
                 _refuse_animation(path, image)
                 return _to_rgb(path, ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -44,16 +54,18 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         ) from None
     except UnidentifiedImageError:
         raise _no_picture(path, "a file that is none") from None
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+    except DAMAGE as error:
         raise _no_picture(path, f"a damaged one ({error})") from error
 
 
 def is_picture(path: Path) -> bool:
-    """Tell whether `path` is a still or animated picture, by its content."""
+    """Tell whether the file `path` is a still or animated picture, by its content."""
     try:
-        with Image.open(path):
+        with warnings.catch_warnings(action="ignore"), _open(path):
             return True
-    except (UnidentifiedImageError, OSError):
+    except Image.DecompressionBombError:
+        return True  # reading it tells that it is too large
+    except DAMAGE:
         return False
 
 
@@ -67,6 +79,12 @@ def list_pictures(folder: Path) -> list[Path]:
         ),
         key=_natural_key,
     )
+
+
+def _open(path: Path) -> Image.Image:
+    """Open a picture of one of the kinds that Pillow reads by itself."""
+    Image.init()
+    return Image.open(path, formats=[kind for kind in KINDS if kind in Image.OPEN])
 
 
 def _natural_key(path: Path) -> list[tuple[bool, int, str]]:
@@ -92,12 +110,7 @@ def _to_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _refuse_what_is_no_picture(path: Path) -> None:
-    if not path.exists():
-        raise InputError(
-            f"{path} must be a picture, but it does not exist.", hint="Check the spelling."
-        )
-    if path.is_dir():
-        raise _no_picture(path, "a folder")
+    require_plain_file(path, "a picture", hint=WHAT_TO_GIVE)
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise _no_picture(path, "a video")
 
@@ -109,4 +122,4 @@ def _refuse_animation(path: Path, image: Image.Image) -> None:
 
 
 def _no_picture(path: Path, found: str) -> InputError:
-    return InputError(f"{path} must be a picture, got {found}.", hint="Give a PNG or JPEG file.")
+    return InputError(f"{path} must be a picture, got {found}.", hint=WHAT_TO_GIVE)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dancelcm_cli.data.atomic import write_text_atomic
+from dancelcm_cli.data.atomic import refusals_naming, write_text_atomic
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import parse_json, require_plain_file
 
 Row = dict[str, Any]
 
@@ -24,15 +25,20 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.exists():
         return []
+    require_plain_file(path, "a ledger")
     complete = path.read_bytes().split(b"\n")[:-1]
     return [_parse(path, number, line) for number, line in enumerate(complete, start=1)]
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Append `rows` and force them to the disk; a torn last line is cut off first."""
+    """Append `rows` and force them to the disk; a torn last line is cut off first.
+
+    Raises:
+        OSError: the system refused; it names `path`.
+    """
     text = "".join(_line(row) for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "r+b" if path.exists() else "w+b") as file:
+    with refusals_naming(path), open(path, "r+b" if path.exists() else "w+b") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)
         file.seek(0, os.SEEK_END)
@@ -53,7 +59,7 @@ def _line(row: Mapping[str, object]) -> str:
 
 def _parse(path: Path, number: int, line: bytes) -> Row:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         row = None
     if not isinstance(row, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,12 +29,20 @@ def read_pickled_arrays(content: bytes) -> dict[str, NDArray[Any]]:
         InputError: Something else than arrays is in it, or it is damaged.
     """
     try:
+        _refuse_far_memos(content)
         tree = _ArrayUnpickler(io.BytesIO(content)).load()
-    except (pickle.UnpicklingError, ValueError, TypeError, EOFError, LookupError) as error:
-        raise _refused(str(error)) from error
+    except Exception as error:  # a damaged pickle may say anything to numpy
+        raise _refused(str(error) or type(error).__name__) from error
     arrays: dict[str, NDArray[Any]] = {}
     _collect(tree, "", arrays)
     return arrays
+
+
+def _refuse_far_memos(content: bytes) -> None:
+    """Refuse a pickle that keeps something at a place beyond its length: the table is filled up."""
+    for instruction, argument, _ in pickletools.genops(content):
+        if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT") and (argument or 0) > len(content):
+            raise ValueError(f"it keeps something at {argument:,}")
 
 
 class _ArrayUnpickler(pickle.Unpickler):

@@ -13,7 +13,6 @@ import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import IO, Any
 
 import torch
@@ -44,6 +43,9 @@ IGNORED_NAMES = frozenset(  # what Lightning keeps beside the weights, as in SD 
 )
 
 
+TORCHSCRIPT = ("code/", "constants.pkl")  # what its archives have and checkpoints have not
+
+
 class Ignored:
     """Stands where an ignored class would: takes any arguments and any state, and keeps nothing."""
 
@@ -71,8 +73,8 @@ def read_pickled_tensors(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(placeholders):
             mapped = zipfile.is_zipfile(path)
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (OSError, RuntimeError, ValueError, LookupError, EOFError, UnpicklingError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from error
+    except Exception as error:  # a damaged file may say anything to PyTorch's reader
+        raise _damaged(path, _first_line(error)) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping):
@@ -94,12 +96,28 @@ def refuse_foreign_code(path: Path) -> None:
             _refuse_old_foreign_code(path)
             return
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".pkl"):
-                    with archive.open(name) as file:
+            _refuse_program(path, archive)
+            for member in archive.infolist():
+                if member.filename.endswith(".pkl"):
+                    with archive.open(member) as file:
                         _refuse_foreign_names(path, file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from error
+    except InputError:
+        raise
+    except Exception as error:  # zipfile's and pickletools', of many classes
+        raise _damaged(path, _first_line(error)) from error
+
+
+def _refuse_program(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse TorchScript, which is code beside weights, and an archive that unpacks to more."""
+    names = [member.filename for member in archive.infolist()]
+    if any(f"/{part}" in name for name in names for part in TORCHSCRIPT):
+        raise InputError(
+            f"{path} must hold tensors alone, but it is a TorchScript program.",
+            hint="Nothing of it was run. Give the weights (a state_dict) that it was made of.",
+        )
+    size = sum(member.file_size for member in archive.infolist())
+    if size > path.stat().st_size:
+        raise _damaged(path, f"its {path.stat().st_size:,} bytes would unpack to {size:,}")
 
 
 def _refuse_old_foreign_code(path: Path) -> None:
@@ -126,11 +144,17 @@ def _refuse_foreign_names(path: Path, file: IO[bytes]) -> None:
             foreign.add(".".join(strings[-2:]))
         elif isinstance(argument, str):
             strings.append(argument)
+        elif instruction.name.startswith("EXT"):
+            foreign.add(f"extension {argument} of this Python's registry")
     if foreign:
         raise InputError(
             f"{path} must hold tensors alone, but it would import {', '.join(sorted(foreign))}.",
             hint="Nothing of it was run. Fetch the file again from where it was published.",
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _damaged(path: Path, reason: str) -> InputError:

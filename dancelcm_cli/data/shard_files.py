@@ -12,13 +12,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dancelcm_cli.data.atomic import atomic_path
-from dancelcm_cli.data.clips import IndexRow
+from dancelcm_cli.data.clips import Clip, IndexRow, clip_from_tensors
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import parse_json, read_json, require_plain_file
 
 FORMAT_VERSION = 1
 # Keys of the manifest that may differ between the runs that fill one folder.
 INFORMATIVE_KEYS = frozenset({"versions"})
+# What safetensors and the columns of a row raise where they are not what they must be.
+DAMAGE = (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError)
 PARTS = "part-[0-9]*-of-[0-9]*"
 
 
@@ -48,22 +51,41 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            require_plain_file(path, "a shard")
             self._file = cast("Any", safe_open(path, framework="pt"))  # its methods have no types
             self.rows = [
-                IndexRow.from_json(row) for row in json.loads(self._file.metadata()["clips"])
+                IndexRow.from_json(row) for row in parse_json(self._file.metadata()["clips"])
             ]
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except InputError as error:
+            raise damaged_shard(path, error.message) from error
+        except DAMAGE as error:
             raise damaged_shard(path, str(error)) from error
         self._fields: dict[str, list[str]] = {}
         for key in self._file.keys():  # noqa: SIM118 - a handle is no dict
-            clip_id, field = key.split("/")
+            clip_id, _, field = key.partition("/")
             self._fields.setdefault(clip_id, []).append(field)
 
     def tensors(self, clip_id: str) -> dict[str, torch.Tensor]:
         """Read the tensors of one clip, by field."""
         if clip_id not in self._fields:
             raise damaged_shard(self.path, f"clip {clip_id} is missing")
-        return {name: self._file.get_tensor(f"{clip_id}/{name}") for name in self._fields[clip_id]}
+        try:
+            return {
+                name: self._file.get_tensor(f"{clip_id}/{name}") for name in self._fields[clip_id]
+            }
+        except DAMAGE as error:
+            raise damaged_shard(self.path, str(error)) from error
+
+    def clip(self, row: IndexRow) -> Clip:
+        """Read the clip of an index row.
+
+        Raises:
+            InputError: Its tensors are missing, or not those of such a clip.
+        """
+        try:
+            return clip_from_tensors(row, self.tensors(row.clip_id))
+        except ValueError as error:
+            raise damaged_shard(self.path, f"clip {row.clip_id}: {error}") from error
 
 
 def damaged_shard(path: Path, detail: str) -> InputError:
@@ -96,7 +118,7 @@ def read_index(folder: Path) -> list[IndexRow]:
     parts = _parts(folder)
     try:
         rows = [IndexRow.from_json(row) for row in read_rows(path)]
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"{path} must have the columns of format {FORMAT_VERSION}, got others ({error}).",
             hint=f"Delete {folder} and run `dancelcm preprocess` again.",
@@ -152,13 +174,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{folder} must be a shard folder, but it has no manifest.json.", remedy)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         version = manifest["format_version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError):
         raise InputError(f"{path} must be the manifest of a shard folder.", remedy) from None
     if version != FORMAT_VERSION:
         raise InputError(
             f"The format version of {folder} must be {FORMAT_VERSION}, got {version}.",
             hint="Run `dancelcm preprocess` again with this version of dancelcm.",
         )
-    return dict(manifest)
+    return manifest

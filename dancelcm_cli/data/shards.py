@@ -27,7 +27,6 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
@@ -35,7 +34,6 @@ from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.data.clips import (
     Clip,
     IndexRow,
-    clip_from_tensors,
     clip_tensors,
     describe_clip,
     hash_tensors,
@@ -52,8 +50,9 @@ from dancelcm_cli.data.shard_files import (
     save_shard,
     shard_paths,
 )
-from dancelcm_cli.data.skipped import Skipped, save_thumbnail
+from dancelcm_cli.data.skipped import Skipped, read_skipped, save_thumbnail
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import refuse_links
 
 __all__ = ["FORMAT_VERSION", "Clip", "IndexRow", "ShardReader", "ShardWriter", "make_clip_id"]
 
@@ -76,6 +75,8 @@ class ShardWriter:
     ) -> None:
         self.folder = folder
         self.shard_bytes = shard_bytes
+        if folder.is_dir():
+            refuse_links(folder)
         with ExitStack() as opening:
             opening.enter_context(claimed(folder))
             self._claim(recipe_toml, manifest)
@@ -203,18 +204,15 @@ class ShardWriter:
         self._pending: list[tuple[Path, IndexRow]] = []
         self._pending_bytes = 0
         for path in sorted(self._pending_folder.iterdir()):
-            (row,) = Shard(path).rows
+            row = _only_row(path)
             if row.clip_id in self._stored:  # killed between writing the shard and tidying up
                 path.unlink()
             else:
                 self._enqueue(path, row)
-        rejected = read_rows(self.folder / "skipped.jsonl")
-        self._skipped = dict.fromkeys(Skipped(**row) for row in rejected)  # an ordered set
+        self._skipped = dict.fromkeys(read_skipped(self.folder))  # an ordered set
         lost = {row.source for row in recorded if row.clip_id not in self._stored}
-        finished = read_rows(self.folder / "sources.jsonl")
-        self._done = {
-            row["source"]: row.get("sha256") for row in finished if row["source"] not in lost
-        }
+        finished = _read_finished(self.folder / "sources.jsonl")
+        self._done = {name: sha256 for name, sha256 in finished.items() if name not in lost}
         if lost:
             kept = [_finished_row(source, sha256) for source, sha256 in self._done.items()]
             rewrite_rows(self.folder / "sources.jsonl", kept)
@@ -268,7 +266,7 @@ class ShardReader:
 
     def __getitem__(self, index: int) -> Clip:
         row = self.rows[index]
-        return clip_from_tensors(row, self._tensors(row))
+        return self._shard(row).clip(row)
 
     def verify(self) -> None:
         """Compare every clip with the hash in the index.
@@ -277,17 +275,40 @@ class ShardReader:
             InputError: A clip is damaged; the message names it and its shard.
         """
         for row in self.rows:
-            if hash_tensors(self._tensors(row)) != row.sha256:
+            if hash_tensors(self._shard(row).tensors(row.clip_id)) != row.sha256:
                 raise damaged_shard(self.folder / row.shard, f"clip {row.clip_id} has another hash")
 
-    def _tensors(self, row: IndexRow) -> dict[str, torch.Tensor]:
+    def _shard(self, row: IndexRow) -> Shard:
         if row.shard not in self._shards:
             self._shards[row.shard] = Shard(self.folder / row.shard)
-        return self._shards[row.shard].tensors(row.clip_id)
+        return self._shards[row.shard]
 
 
 def _finished_row(source: str, sha256: str | None) -> dict[str, str]:
     return {"source": source} if sha256 is None else {"source": source, "sha256": sha256}
+
+
+def _read_finished(path: Path) -> dict[str, str | None]:
+    """Return the hash of each finished source.
+
+    Raises:
+        InputError: A row is none of `_finished_row`.
+    """
+    rows = read_rows(path)
+    for row in rows:
+        if not isinstance(row.get("source"), str) or not isinstance(row.get("sha256", ""), str):
+            raise InputError(
+                f"{path} must name a finished source in each row, got {row}.",
+                hint=f"Delete that row, or {path}: then all sources are looked at again.",
+            )
+    return {row["source"]: row.get("sha256") for row in rows}
+
+
+def _only_row(path: Path) -> IndexRow:
+    rows = Shard(path).rows
+    if len(rows) != 1:
+        raise damaged_shard(path, f"it holds {len(rows)} clips")
+    return rows[0]
 
 
 def _as_json(value: object) -> object:

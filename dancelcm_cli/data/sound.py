@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dancelcm_cli.data.atomic import TEMPORARY_PREFIX
+from dancelcm_cli.data.atomic import refusals_naming, refuse_full_disk, temporary_prefix
 from dancelcm_cli.data.containers import container_of
 from dancelcm_cli.data.ffmpeg import local_input, local_output, run_ffmpeg, sound_codec
 from dancelcm_cli.errors import InputError
@@ -43,6 +43,7 @@ def cut_sound(sound: Sound | None, video: Path) -> Iterator[Path | None]:
 
     Raises:
         InputError: the sound cannot be read.
+        OSError: the disk is full.
     """
     if sound is None:
         yield None
@@ -50,9 +51,12 @@ def cut_sound(sound: Sound | None, video: Path) -> Iterator[Path | None]:
     container = container_of(video)
     video.parent.mkdir(parents=True, exist_ok=True)
     copied = ["copy"] if sound.codec in container.kept_sounds else []
-    with TemporaryDirectory(dir=video.absolute().parent, prefix=TEMPORARY_PREFIX) as folder:
-        cut = Path(folder, "sound").with_suffix(video.suffix)
-        _write_cut(sound, cut, [*copied, container.sound_codec])
+    with refusals_naming(video):
+        folder = TemporaryDirectory(dir=video.absolute().parent, prefix=temporary_prefix(video))
+    with folder as name:
+        cut = Path(name, "sound").with_suffix(video.suffix)
+        with refusals_naming(video):
+            _write_cut(sound, cut, [*copied, container.sound_codec])
         yield cut
 
 
@@ -65,6 +69,7 @@ def _write_cut(sound: Sound, cut: Path, codecs: list[str]) -> None:
         done = run_ffmpeg(arguments, CUT_SECONDS)
         if done.returncode == 0:
             return
+    refuse_full_disk(cut)
     reason = done.stderr.strip().splitlines() or ["no reason given"]
     raise InputError(
         f"The sound of {sound.path} must be readable, but ffmpeg says: {reason[-1]}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +11,12 @@ from torch import Tensor
 
 from dancelcm_cli.data.pickles import read_pickled_tensors
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import read_json, require_plain_file
 
 # What the libraries call the weights in a folder: diffusers, transformers, peft.
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model", "adapter_model")
+# What safetensors raises for a damaged file, and PyTorch for a type that it does not have.
+DAMAGE = (OSError, SafetensorError, ValueError, LookupError, TypeError, AttributeError)
 SUFFIXES = (".safetensors", ".safetensors.index.json", ".bin")
 
 
@@ -33,7 +35,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return read_pickled_tensors(path)
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -43,10 +45,11 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is damaged.
     """
+    require_plain_file(path, "a file of weights")
     try:
         with cast("Any", safe_open(path, framework="pt")) as file:
             return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
+    except DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -79,7 +82,7 @@ def tensor_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        names = set(read_json(index)["weight_map"].values())
         return [index.with_name(name) for name in sorted(names)]
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise _damaged(index, error) from error

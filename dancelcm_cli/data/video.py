@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dancelcm_cli.config.schema import Fit
-from dancelcm_cli.data.atomic import atomic_path
+from dancelcm_cli.data.atomic import atomic_path, refuse_full_disk
 from dancelcm_cli.data.containers import container_of
 from dancelcm_cli.data.decoding import Decoder
 from dancelcm_cli.data.fitting import fit_frame
@@ -123,6 +123,7 @@ def write_video(
 
     Raises:
         InputError: No frames came, their size changed, or the file could not be written.
+        OSError: The disk is full.
     """
     container = container_of(path)
     remaining = iter(frames)
@@ -133,12 +134,18 @@ def write_video(
         options = ["-crf", str(container.crf if crf is None else crf), *container.options]
         for key, value in metadata.items():
             options += ["-metadata", f"{key}={value}"]
-        written = _encode(temporary, chain([first], remaining), first.shape, fps, sound, options)
-        found = probe_video(temporary).num_frames
+        shown = chain([first], remaining)
+        try:
+            written = _encode(temporary, shown, first.shape, fps, sound, options)
+            found = probe_video(temporary).num_frames
+        except InputError:
+            refuse_full_disk(temporary)
+            raise
         if found != written:
+            refuse_full_disk(temporary)
             raise InputError(
                 f"{path} must hold {written} frames, got {found} when it was read back.",
-                hint="Check that the disk is not full.",
+                hint="Type the same again; if it stays so, type: dancelcm doctor",
             )
 
 

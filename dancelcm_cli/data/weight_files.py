@@ -20,6 +20,7 @@ from typing import Literal
 from dancelcm_cli.data.weight_ledger import HashRecord, hash_record, record_hash
 from dancelcm_cli.data.weight_table import WeightFile, weight_file
 from dancelcm_cli.errors import InputError, WeightsMissingError
+from dancelcm_cli.plain_files import require_plain_file
 
 CACHE_VARIABLE = "DANCELCM_CACHE"
 
@@ -119,7 +120,12 @@ def require_sha256(path: Path, expected: str | None, hint: str) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's content in hexadecimal."""
+    """Return the sha256 of a file's content in hexadecimal.
+
+    Raises:
+        InputError: it is no ordinary file.
+    """
+    require_plain_file(path, "a file")
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

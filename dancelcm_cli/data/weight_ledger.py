@@ -8,7 +8,6 @@ A record outlives its file: weights whose hash nobody states must be the same wh
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from dancelcm_cli.data.atomic import write_json_atomic
 from dancelcm_cli.data.weight_table import Licence
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import read_json
 
 HASHES = "hashes.json"
 LICENCES = "licences.json"
@@ -47,9 +47,12 @@ def hash_record(folder: Path, name: str) -> HashRecord | None:
     """Return what is recorded of the weights `name`, or None."""
     row = _read(folder / HASHES).get(name)
     try:
-        return None if row is None else HashRecord(**row)
+        record = None if row is None else HashRecord(**row)
     except TypeError:
         raise _damaged(folder / HASHES) from None
+    if record is not None and not isinstance(record.sha256, str):
+        raise _damaged(folder / HASHES)
+    return record
 
 
 def record_hash(folder: Path, name: str, record: HashRecord) -> None:
@@ -73,14 +76,11 @@ def accept(folder: Path, licence: Licence) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         return {}
     except ValueError:
         raise _damaged(path) from None
-    if not isinstance(rows, dict):
-        raise _damaged(path)
-    return rows
 
 
 def _damaged(path: Path) -> InputError:

@@ -17,6 +17,8 @@ from dancelcm_cli.data.weight_files import weights_folder
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.frame_names import disco_video
 
+LONGEST_NAME = 255  # bytes
+
 
 def find_test_tables(root: Path) -> list[Path]:
     """Return the tables of test pictures below `root`, DisCo's ten videos first."""
@@ -52,6 +54,8 @@ def _pictures(table: Path) -> Iterator[tuple[str, bytes]]:
         for number, line in enumerate(lines, 1):
             name, *columns = line.rstrip(b"\r\n").split(b"\t")
             try:
+                if len(name) > LONGEST_NAME or b"\0" in name:
+                    raise ValueError(f"{name[:LONGEST_NAME]!r} is no name of a file")
                 yield name.decode(), base64.b64decode(columns[-1], validate=True)
             except (IndexError, ValueError) as error:
                 raise InputError(

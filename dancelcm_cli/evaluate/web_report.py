@@ -56,8 +56,8 @@ def write_web_report(
     """
     metrics = [m for m in result.metrics if any(m.name in v.means for v in result.rows[0].videos)]
     shown = _worst_videos(result, metrics, videos)
-    curves = read_curves(log, [video.name for video in shown])
     rows = [row.name for row in result.rows]
+    curves = read_curves(log, [video.name for video in shown])
     frames = [_shown_frames(video) for video in shown]
     data = {
         "rows": rows,

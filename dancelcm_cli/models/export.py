@@ -14,10 +14,10 @@ from dancelcm_cli.core.misfits import list_misfits, refuse_misfits, shapes_of
 from dancelcm_cli.core.model_folder import read_config, read_index
 from dancelcm_cli.core.teacher_keys import to_upstream, upstream_keys
 from dancelcm_cli.core.unet import DanceUNet
-from dancelcm_cli.data.atomic import atomic_path
+from dancelcm_cli.data.atomic import atomic_path, refuse_full_disk
 from dancelcm_cli.data.tensor_files import read_folder_tensors
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.models.folder import require_free
+from dancelcm_cli.models.folder import making
 from dancelcm_cli.models.lora import read_lora_folder, write_lora
 
 Format = Literal["upstream", "lora"]
@@ -43,19 +43,28 @@ def export(folder: Path, format: Format, output: Path) -> list[str]:
     Raises:
         InputError: the folder has no such network, or `output` exists or has another suffix.
     """
-    require_free(output)
     if output.suffix not in SUFFIXES[format]:
         raise InputError(
             f"The file to export to must end in {' or '.join(SUFFIXES[format])}, got {output}.",
             hint=f"Type for example --output {output.with_suffix(SUFFIXES[format][0])}",
         )
+    with making(output):
+        return _write(folder, format, output)
+
+
+def _write(folder: Path, format: Format, output: Path) -> list[str]:
     if format == "lora":
         write_lora(read_lora_folder(folder), output)
         return []
     tensors, left_out = _upstream(folder)
     with atomic_path(output) as temporary:
         if output.suffix == ".pth":
-            torch.save(tensors, temporary)
+            try:
+                with temporary.open("wb") as file:  # in which torch does not write the file's name
+                    torch.save(tensors, file)
+            except RuntimeError:  # which does not say why
+                refuse_full_disk(temporary)
+                raise
         else:
             save_file(tensors, temporary, metadata={"format": "pt"})
     return left_out

@@ -14,7 +14,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
 from dancelcm_cli.core.pipeline import DancePipeline
-from dancelcm_cli.data.atomic import atomic_folder
+from dancelcm_cli.data.atomic import atomic_folder, remove_temporaries_of, require_writable
+from dancelcm_cli.data.claim import claimed_name
 from dancelcm_cli.errors import InputError
 
 SCHEDULERS: dict[str, Any] = {kind.__name__: kind for kind in (DDIMScheduler, PeRFlowScheduler)}
@@ -34,11 +35,23 @@ def new_folder(output: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `output` if the block succeeds.
 
     Raises:
-        InputError: `output` exists.
+        InputError: `output` exists, or another process makes it.
+    """
+    with making(output), atomic_folder(output) as temporary:
+        yield temporary
+
+
+@contextmanager
+def making(output: Path) -> Iterator[None]:
+    """Within, `output`, which is not there yet, is made by this process alone.
+
+    Raises:
+        InputError: `output` exists, cannot be made, or another process makes it.
     """
     require_free(output)
-    with atomic_folder(output) as temporary:
-        yield temporary
+    with claimed_name(output):
+        remove_temporaries_of(output)
+        yield
 
 
 def save(pipeline: DancePipeline, folder: Path) -> dict[str, int]:
@@ -53,13 +66,14 @@ def save(pipeline: DancePipeline, folder: Path) -> dict[str, int]:
 
 
 def require_free(output: Path) -> None:
-    """Refuse to replace what is there.
+    """Refuse before the work to replace what is there, or a place that cannot be written to.
 
     Raises:
-        InputError: `output` exists.
+        InputError: `output` exists, or cannot be made.
     """
     if output.exists():
         raise InputError(
             f"{output} must not exist yet, but it does.",
             hint="Remove it, or give another path by --output.",
         )
+    require_writable(output.parent)

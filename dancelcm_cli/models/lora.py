@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors.torch import save_file
 
+from dancelcm_cli.config.schema import FaceTokens
 from dancelcm_cli.core.lora import merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import (
     LoraStudent,
@@ -24,10 +25,12 @@ from dancelcm_cli.data.atomic import atomic_path
 from dancelcm_cli.data.tensor_files import read_folder_tensors, read_metadata, read_tensors
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.models.folder import SCHEDULERS, Converted, new_folder, save
+from dancelcm_cli.plain_files import parse_json
 from dancelcm_cli.progress import Progress
 
 FORMAT_VERSION = 1
 METADATA = "dancelcm_lora"  # one key alone: safetensors writes several in no fixed order
+MOST = 65_536  # rank and alpha
 PREFIX = "unet."  # as in the LoRA files of diffusers
 TENSORS = ("adapters", "face_tensors")
 
@@ -92,7 +95,7 @@ def read_lora(file: Path) -> LoraStudent:
         InputError: the file is damaged or of another format version.
     """
     try:
-        facts: dict[str, Any] = json.loads(read_metadata(file)[METADATA])
+        facts: dict[str, Any] = parse_json(read_metadata(file)[METADATA])
         version = facts.pop("format_version")
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise _damaged(file) from error
@@ -105,9 +108,12 @@ def read_lora(file: Path) -> LoraStudent:
     face = {name: tensor for name, tensor in tensors.items() if name.startswith(FACE_PREFIX)}
     adapters = {name: tensor for name, tensor in tensors.items() if name not in face}
     try:
-        return LoraStudent(adapters=adapters, face_tensors=face, **facts)
+        student = LoraStudent(adapters=adapters, face_tensors=face, **facts)
     except TypeError as error:
         raise _damaged(file) from error
+    if not _fits(student):
+        raise _damaged(file)
+    return student
 
 
 def convert_lora(file: Path, teacher: Path, output: Path, progress: Progress) -> Converted:
@@ -140,6 +146,17 @@ def _pipeline(base: DancePipeline, student: LoraStudent, file: Path) -> DancePip
         return DancePipeline(base.unet, base.vae, scheduler, base.image_encoder, **student.settings)
     except (LookupError, TypeError) as error:
         raise _damaged(file) from error
+
+
+def _fits(student: LoraStudent) -> bool:
+    """Whether the facts are of the kinds that `LoraStudent` says."""
+    return (
+        all(type(number) is int and 0 < number <= MOST for number in (student.rank, student.alpha))
+        and isinstance(student.teacher, str)
+        and student.face_tokens in get_args(FaceTokens)
+        and isinstance(student.settings, dict)
+        and isinstance(student.scheduler, dict)
+    )
 
 
 def _settings(index: Mapping[str, Any]) -> dict[str, Any]:

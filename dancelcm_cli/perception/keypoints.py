@@ -13,15 +13,15 @@ A pose is float32 (134, 3), a clip of them (F, 134, 3): x in frame widths, y in 
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dancelcm_cli.config.schema import Person
 from dancelcm_cli.errors import ConfigError, InputError
+from dancelcm_cli.perception.array_files import read_arrays
 
 BODY = slice(0, 18)
 FEET = slice(18, 24)
@@ -32,6 +32,9 @@ NUM_KEYPOINTS = 134
 
 SEEN_THRESHOLD = 0.3  # a point with a higher score counts as seen (DWPose's choice)
 HIDDEN_SCORE = 0.5  # of an annotated point behind something: detectors find such points as well
+FARTHEST = 100.0  # frames from the picture: a point further away is a mistake
+ANNOTATION = "the arrays `keypoints` and `visible`"
+DETECT_INSTEAD = "Move the file away to have the keypoints detected instead."
 
 
 class PoseDetector(Protocol):
@@ -104,28 +107,43 @@ def read_annotation(path: Path, height: int, width: int) -> NDArray[np.float32]:
     Raises:
         InputError: the file is no such annotation.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            points = arrays["keypoints"]
-            if points.shape[1:] == (NUM_KEYPOINTS, 3) and "visible" not in arrays:
-                return np.array(np.nan_to_num(points), np.float32)
-            visible = arrays["visible"]
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    arrays = read_arrays(path, ANNOTATION, DETECT_INSTEAD)
+    points, visible = arrays.get("keypoints"), arrays.get("visible")
+    if points is None:
         raise InputError(
-            f"{path} must hold the arrays `keypoints` and `visible`, got: {error}",
-            "move the file away to have the keypoints detected instead",
-        ) from error
-    if points.shape[1:] != (NUM_KEYPOINTS, 2) or visible.shape != points.shape[:2]:
+            f"{path} must hold {ANNOTATION}, got: {', '.join(arrays)}.",
+            hint=DETECT_INSTEAD,
+        )
+    if points.ndim == 3 and points.shape[1:] == (NUM_KEYPOINTS, 3) and visible is None:
+        return tame_keypoints(points)
+    if visible is None:
+        visible = np.empty(0)
+    pixels = points.ndim == 3 and points.shape[1:] == (NUM_KEYPOINTS, 2)
+    if not pixels or visible.shape != points.shape[:2]:
         raise InputError(
             f"keypoints and visible of {path} must be (F, {NUM_KEYPOINTS}, 2) and "
             f"(F, {NUM_KEYPOINTS}), got {points.shape} and {visible.shape}",
-            "move the file away to have the keypoints detected instead",
+            hint=DETECT_INSTEAD,
         )
     keypoints = np.zeros((len(points), NUM_KEYPOINTS, 3), np.float32)
-    keypoints[..., :2] = points / (width, height)
+    with np.errstate(all="ignore"):
+        keypoints[..., :2] = points / (width, height)
     inside = ((keypoints[..., :2] >= 0) & (keypoints[..., :2] <= 1)).all(axis=-1)
     keypoints[..., 2] = np.where(visible, 1.0, HIDDEN_SCORE) * inside
-    return np.nan_to_num(keypoints)
+    return tame_keypoints(keypoints)
+
+
+def tame_keypoints(points: NDArray[Any]) -> NDArray[np.float32]:
+    """Return keypoints (F, 134, 3) from a file as numbers that can be drawn.
+
+    What is no finite number, or lies further than `FARTHEST` frames away, was not seen.
+    """
+    with np.errstate(all="ignore"):
+        keypoints = np.array(points, np.float32)
+        seen = (np.isfinite(keypoints) & (np.abs(keypoints) <= FARTHEST)).all(axis=-1)
+    keypoints[~seen] = 0
+    keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
+    return keypoints
 
 
 def body_confidence(keypoints: NDArray[np.float32]) -> float:

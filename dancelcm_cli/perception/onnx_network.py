@@ -49,9 +49,15 @@ class OnnxNetwork:
                 hint=f"Delete that file and type: dancelcm models fetch {path.parent.name}",
             ) from error
         self.device = "cuda" if CUDA in self._session.get_providers() else "cpu"
-        (picture,) = self._session.get_inputs()
-        self._name = picture.name
-        batch, _, self.height, self.width = picture.shape
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4:
+            raise InputError(
+                f"{path} must be a network of one input of four axes, got {len(inputs)} of"
+                f" {[len(taken.shape) for taken in inputs]} axes.",
+                hint=f"Delete that file and type: dancelcm models fetch {path.parent.name}",
+            )
+        self._name = inputs[0].name
+        batch, _, self.height, self.width = inputs[0].shape
         self._batch = batch if isinstance(batch, int) else None
 
     def run(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:

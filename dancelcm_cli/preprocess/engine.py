@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
 from dancelcm_cli.errors import OutOfMemoryError
+from dancelcm_cli.interrupt import serve_parent
 
 Item = TypeVar("Item")
 Between = TypeVar("Between")
@@ -174,5 +174,5 @@ def usable_cpus() -> int:
 
 
 def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
+    serve_parent()
     os.environ["OMP_NUM_THREADS"] = "1"  # the workers are as many as the CPUs; torch comes later

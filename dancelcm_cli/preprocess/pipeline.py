@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.data.atomic import require_writable
 from dancelcm_cli.data.shard_files import part_name
 from dancelcm_cli.data.shards import ShardWriter
 from dancelcm_cli.errors import InputError, InterruptedRunError
@@ -17,7 +18,7 @@ from dancelcm_cli.preprocess.engine import Engine, InProcess
 from dancelcm_cli.preprocess.planning import Planner
 from dancelcm_cli.preprocess.preparation import prepare
 from dancelcm_cli.preprocess.recording import Recorder
-from dancelcm_cli.preprocess.report import REPORT, write_report
+from dancelcm_cli.preprocess.report import write_report
 from dancelcm_cli.preprocess.sources import Source, find_videos, share_of
 from dancelcm_cli.preprocess.stages import StageSettings, encode, fingerprint, read, survey
 from dancelcm_cli.progress import Progress
@@ -77,6 +78,7 @@ def preprocess_videos(
     started = time.perf_counter()
     config = recipe.preprocess
     sources = find_videos(videos)
+    require_writable(output)
     if share is not None:
         sources, output = share_of(sources, *share), output / part_name(*share)
     settings, manifest = prepare(model, recipe, output)
@@ -91,8 +93,7 @@ def preprocess_videos(
     skipped = Counter(row.reason for row in writer.skipped)
     if not writer.num_clips and share is None:  # the other shares may hold some
         raise _nothing_kept(videos, output, skipped)
-    if planner.num_new or not (output / REPORT).is_file():
-        write_report(output)
+    write_report(output)  # also where nothing is new: a run before may have ended just before it
     seconds = time.perf_counter() - started
     return PreprocessSummary(
         output=output,
@@ -131,8 +132,7 @@ def _work_off(
                     finished(reading.job.name)
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"Interrupted after {done} of {len(sources)} videos.",
-            hint="Run the same command again: it continues where it stopped.",
+            f"Interrupted after {done} of {len(sources)} videos; what is done is kept."
         ) from None
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from dancelcm_cli.data.atomic import write_text_atomic
 from dancelcm_cli.data.clips import IndexRow
 from dancelcm_cli.data.html_page import data_uri, page
-from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.data.shard_files import Shard, read_index
-from dancelcm_cli.data.skipped import Skipped
+from dancelcm_cli.data.skipped import Skipped, read_skipped
 
 REPORT = "report.html"
 MOST_CLIPS = 120  # shown on the contact sheet, taken evenly from all of them
@@ -43,7 +42,7 @@ Item = TypeVar("Item")
 def write_report(folder: Path) -> None:
     """Write `report.html` into a shard folder: one file that needs nothing from outside."""
     rows = read_index(folder)
-    left_out = [Skipped(**row) for row in read_rows(folder / "skipped.jsonl")]
+    left_out = read_skipped(folder)
     body = (
         f"<h1>{escape(folder.name)}</h1>\n"
         f"<p>{len(rows)} clips kept, {len(left_out)} parts of videos left out.</p>\n"
@@ -115,7 +114,8 @@ def _rejects(folder: Path, left_out: Sequence[Skipped]) -> Iterable[str]:
         for row in evenly(rows, MOST_REJECTS):
             time = "" if row.start is None else f", {row.start:.1f} to {row.end:.1f} s"
             picture = folder / row.thumbnail if row.thumbnail else None
-            content = picture.read_bytes() if picture and picture.is_file() else b""
+            own = picture is not None and picture.is_file() and not picture.is_symlink()
+            content = picture.read_bytes() if picture and own else b""
             figures.append(_figure(content, f"{row.source}{time}: {row.detail}"))
         yield (
             f"<details><summary><b>{escape(reason)}</b>: {len(rows)}."

@@ -60,7 +60,7 @@ def share_of(sources: list[Source], part: int, parts: int) -> list[Source]:
 
     def share(source: Source) -> int:
         files = source.path.iterdir() if source.path.is_dir() else [source.path]
-        size = sum(file.stat().st_size for file in files)
+        size = sum(file.stat().st_size for file in files if file.exists())  # no broken links
         return int(hashlib.sha256(str(size).encode()).hexdigest(), 16) % parts + 1
 
     return [source for source in sources if share(source) == part]

@@ -20,6 +20,7 @@ from dancelcm_cli.training.validation import picture_path
 
 GIB = 2**30
 USUAL_MOTION = (0.005, 0.6)  # shares of moving places between which the motion weight does its work
+SUM, COUNT, SKIPPED = "sum/", "count/", "skipped"  # names of numbers in a checkpoint
 MOTION_WINDOW = 100  # steps over which that share is judged
 
 Item = TypeVar("Item")
@@ -64,7 +65,8 @@ class Journal:
         self._samples += num_samples
         self._skipped += not losses
         for name, value in losses.items():
-            self._losses[name].append(value)
+            self._sums[name] += value
+            self._counts[name] += 1
         if "motion" in losses:
             self._watch_motion(losses["motion_share"])
         self._display.step(done, losses)
@@ -74,7 +76,7 @@ class Journal:
         seconds = self._waited + self._worked
         memory = peak_memory()
         row = {
-            **{name: fmean(values) for name, values in self._losses.items()},
+            **{name: total / self._counts[name] for name, total in self._sums.items()},
             **figures,
             "samples_per_second": self._samples / seconds,
             "seconds_per_step": seconds / self._steps,
@@ -88,6 +90,24 @@ class Journal:
         self._display.row(done, finite)
         if self._events is not None:
             self._events.figures("training", done, finite)
+
+    def since_row(self) -> dict[str, float]:
+        """Return, as numbers for a checkpoint, what the next row will be about so far."""
+        sums = {name: total for name, total in self._sums.items() if math.isfinite(total)}
+        return {
+            SKIPPED: self._skipped,
+            **{f"{SUM}{name}": total for name, total in sums.items()},
+            **{f"{COUNT}{name}": self._counts[name] for name in sums},
+        }
+
+    def go_on(self, numbers: Mapping[str, float]) -> None:
+        """Take up what `since_row` returned, among other numbers, before the first step."""
+        self._skipped = int(numbers.get(SKIPPED, 0))
+        for name, value in numbers.items():
+            if name.startswith(SUM):
+                self._sums[name.removeprefix(SUM)] = value
+            elif name.startswith(COUNT):
+                self._counts[name.removeprefix(COUNT)] = int(value)
 
     def validation(self, done: int, figures: Mapping[str, float]) -> None:
         """Write and show what a validation found; draw the curves anew."""
@@ -120,7 +140,8 @@ class Journal:
     def _clear(self) -> None:
         self._waited = self._worked = 0.0
         self._steps = self._samples = self._skipped = 0
-        self._losses: defaultdict[str, list[float]] = defaultdict(list)
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._counts: defaultdict[str, int] = defaultdict(int)
 
 
 @contextmanager
@@ -133,8 +154,14 @@ def open_journal(
     """
     metrics, files = run / "metrics.jsonl", run / "tensorboard"
     if metrics.exists():
-        rewrite_rows(metrics, [row for row in read_rows(metrics) if row["step"] <= first])
+        rewrite_rows(metrics, [row for row in read_rows(metrics) if _step(row) <= first])
     with ExitStack() as stack:
         events = stack.enter_context(EventFiles(files, first)) if tensorboard else None
         display = stack.enter_context(progress.run(steps, first))
         yield Journal(run, display, progress.note, events)
+
+
+def _step(row: Mapping[str, object]) -> float:
+    """Return the step of a row; one that tells none is of none that is kept."""
+    step = row.get("step")
+    return step if isinstance(step, int) else math.inf

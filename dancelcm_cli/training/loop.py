@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dancelcm_cli.ahead import ahead
 from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.checkpoints import (
     BestCheckpoint,
     load_average,
-    load_best,
     load_latest_checkpoint,
     mark_best,
+    recall_best,
     remove_old_checkpoints,
     save_checkpoint,
+    with_best,
 )
 from dancelcm_cli.errors import DanceLCMError, InterruptedRunError
 from dancelcm_cli.interrupt import StopRequest
@@ -58,9 +58,12 @@ def run_loop(
     checkpoint = load_latest_checkpoint(run, progress.note)
     first = 0 if checkpoint is None else checkpoint.step
     trainer = Trainer(task, config, processes, checkpoint)
+    since_row = {} if checkpoint is None else checkpoint.numbers
+    best = recall_best(run, checkpoint) if processes.first else BestCheckpoint()
+    best = processes.gather(best)[0]
     del checkpoint  # as large as all networks
-    best = processes.gather(load_best(run, until=first))[0]
     with StopRequest() as stop, _journal(run, config, first, progress, processes) as journal:
+        journal.go_on(since_row)
         batches = journal.timed(_prepared(task.batches, first, config, processes))
         for done, parts in enumerate(batches, start=first + 1):
             losses = trainer.step(done - 1, parts)
@@ -84,12 +87,14 @@ def run_loop(
                 best = BestCheckpoint(done, figures) if improved else best
             stopping = any(processes.gather(stop.wanted))  # a later signal waits for the next step
             if improved or done % config.checkpoint_every == 0 or last or stopping:
-                _save(run, trainer, done, best, config.keep_checkpoints)
+                _save(run, trainer, journal, done, best, config.keep_checkpoints)
             if stopping and not last:
                 raise InterruptedRunError(
                     f"Stopped after step {done} of {config.steps}; nothing is lost.",
                     hint=f"Continue with: {command}",
                 )
+    if processes.first:  # a kill may have come before the last time
+        remove_old_checkpoints(run, max(first, config.steps), config.keep_checkpoints)
     if processes.first and best.step not in (0, config.steps):
         load_weights(task.average.network, load_average(run, best.step))
     return best
@@ -116,24 +121,22 @@ def _prepared(
     def make(step: int) -> list[Batch]:
         return [batches.part(step, part, parts) for part in own]
 
-    steps = iter(range(first, len(batches)))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        queue = deque(pool.submit(make, step) for step in islice(steps, PREPARED))
-        try:
-            while queue:
-                made = queue.popleft().result()
-                queue.extend(pool.submit(make, step) for step in islice(steps, 1))
-                yield made
-        finally:
-            for future in queue:
-                future.cancel()
+    return ahead(map(make, range(first, len(batches))), PREPARED)
 
 
-def _save(run: Path, trainer: Trainer[Any], step: int, best: BestCheckpoint, keep: int) -> None:
+def _save(
+    run: Path,
+    trainer: Trainer[Any],
+    journal: Journal,
+    step: int,
+    best: BestCheckpoint,
+    keep: int,
+) -> None:
     checkpoint = trainer.checkpoint(step)
     if not trainer.processes.first:
         return
-    save_checkpoint(run, checkpoint)
+    checkpoint = replace(checkpoint, numbers={**checkpoint.numbers, **journal.since_row()})
+    save_checkpoint(run, with_best(checkpoint, best))
     if best.step == step:
         mark_best(run, best)
     remove_old_checkpoints(run, step, keep)

@@ -8,6 +8,7 @@ in one array beside its shards, in the order of its clips, which every process m
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from itertools import accumulate
@@ -21,10 +22,11 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from dancelcm_cli.core.vae import Frames
-from dancelcm_cli.data.atomic import atomic_path
+from dancelcm_cli.data.atomic import atomic_path, remove_temporaries_of
 from dancelcm_cli.data.clips import Clip
 from dancelcm_cli.data.shards import ShardReader
-from dancelcm_cli.errors import InputError
+from dancelcm_cli.errors import DISK_FULL, InputError, refused_by_system
+from dancelcm_cli.interrupt import serve_parent
 from dancelcm_cli.perception.drawing import draw_pose, draw_poses
 from dancelcm_cli.progress import Progress, SilentProgress
 
@@ -92,9 +94,13 @@ class KeptPoses:
         try:
             with FileLock(self.path.with_name(f".{self.path.name}.lock")):
                 if not self.path.exists():
+                    remove_temporaries_of(self.path)
                     with atomic_path(self.path) as temporary:
                         self._draw_into(temporary, progress)
         except OSError as error:
+            if error.errno in DISK_FULL:
+                hint = "Free some space there, or type --set compute.keep_poses=false."
+                raise refused_by_system(error, hint) from error
             raise InputError(
                 f"{self.shards.folder} must take a file of drawn poses, got {error}.",
                 hint="Type --set compute.keep_poses=false to draw them in every step.",
@@ -107,10 +113,12 @@ class KeptPoses:
         return pictures
 
     def _draw_into(self, path: Path, progress: Progress) -> None:
-        open_memmap(path, "w+", np.uint8, (self._starts[-1], *self.size, 3)).flush()
+        shape = (self._starts[-1], *self.size, 3)
+        open_memmap(path, "w+", np.uint8, shape).flush()  # of a size that takes no room yet
         firsts = range(0, len(self.shards), CLIPS_AT_A_TIME)
         # Forked children of a process with threads may hang, so they are spawned.
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        spawn = get_context("spawn")
+        with ProcessPoolExecutor(mp_context=spawn, initializer=serve_parent) as pool:
             jobs = [
                 pool.submit(_draw_clips, path, self.shards.folder, first, self._starts[first])
                 for first in firsts
@@ -121,10 +129,9 @@ class KeptPoses:
 
 def _draw_clips(path: Path, folder: Path, first: int, start: int) -> None:
     """Draw the clips of the shards in `folder` from the `first` on into `path`, from `start` on."""
-    shards = ShardReader(folder)
-    pictures = np.load(path, mmap_mode="r+")
-    for index in range(first, min(first + CLIPS_AT_A_TIME, len(shards))):
-        drawn = draw_poses(shards[index].keypoints, *pictures.shape[1:3])
-        pictures[start : start + len(drawn)] = drawn
-        start += len(drawn)
-    pictures.flush()
+    shards, pictures = ShardReader(folder), np.load(path, mmap_mode="r")
+    with path.open("r+b") as file:  # a full disk is an error of a file, but the end of a mapping
+        file.seek(pictures.offset + start * pictures[0].nbytes)
+        for index in range(first, min(first + CLIPS_AT_A_TIME, len(shards))):
+            file.write(draw_poses(shards[index].keypoints, *pictures.shape[1:3]).tobytes())
+        os.fsync(file.fileno())

@@ -15,11 +15,12 @@ from typing import Generic
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.device import device_name, peak_memory
 from dancelcm_cli.core.processes import Processes, join_processes
-from dancelcm_cli.errors import InputError
+from dancelcm_cli.data.atomic import require_writable
+from dancelcm_cli.errors import DISK_FULL, InputError
 from dancelcm_cli.progress import Progress, RunDisplay, SilentProgress
 from dancelcm_cli.training.loop import run_loop
 from dancelcm_cli.training.preparation import PreparedRun
-from dancelcm_cli.training.run_folder import DISK_FULL, RunInputs
+from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.task import Batch, Batches
 
 
@@ -72,9 +73,10 @@ def rehearse(
     several processes the first one tells; the others return None.
 
     Raises:
-        InputError: the disk has no room for a checkpoint.
+        InputError: the disk has no room for a checkpoint, or cannot be written to.
     """
     processes = join_processes(recipe.device)
+    require_writable(output)
     disk = next(folder for folder in output.absolute().parents if folder.is_dir())
     short = replace(recipe, distill=replace(recipe.distill, teacher_steps=1))
     watch = _Stopwatch()
@@ -126,7 +128,7 @@ def _temporary_folder(disk: Path, processes: Processes) -> Iterator[Path]:
         if error.errno not in DISK_FULL:
             raise
         raise InputError(
-            f"The disk of {disk} must have room for a checkpoint, but it is full ({error}).",
+            f"The disk of {disk} must have room for a checkpoint, but it is full.",
             hint="Free some space, or choose an --output on another disk.",
         ) from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import platform
 import shlex
@@ -22,16 +20,23 @@ from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.atomic import remove_temporaries, write_json_atomic, write_text_atomic
 from dancelcm_cli.data.claim import claimed
-from dancelcm_cli.errors import ConfigError, DanceLCMError, InputError
+from dancelcm_cli.errors import (
+    DISK_FULL,
+    ConfigError,
+    InputError,
+    InterruptedRunError,
+    refused_by_system,
+)
+from dancelcm_cli.plain_files import read_json, refuse_links
 
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+COMMANDS = ("train", "distill")
 
 
 @dataclass(frozen=True)
 class RunInputs:
     """What a run reads: a resumed run reads the same again."""
 
-    command: str  # "train" or "distill"
+    command: str  # one of `COMMANDS`
     shards: Path
     model: Path | None
     student: Path | None = None  # where the second phase of a distillation starts
@@ -52,8 +57,9 @@ def open_run(
     `run.json`. The first process does so for all.
 
     Raises:
-        InputError: the folder holds a run already, none (of this command) to resume, or is in use.
-        DanceLCMError: the disk is full.
+        InputError: the folder holds a run already, none (of this command) to resume, or is in use;
+            or the disk is full.
+        InterruptedRunError: Ctrl-C or SIGTERM, where the loop does not wait for them.
     """
     record = output / "run.json"
     if not processes.first:
@@ -63,34 +69,48 @@ def open_run(
     if resume and not record.is_file():
         raise InputError(
             f"{output} must hold a run to resume, but it has no run.json.",
-            hint="Name the folder of the interrupted run, such as runs/train-20250101-120000.",
+            hint="Name the folder of the interrupted run, such as runs/train-20250101-120000; one"
+            " that was stopped before it began is started by the same command again.",
         )
-    if not resume and record.exists():
-        raise InputError(
-            f"{output} must not hold a run already.",
-            hint=f"Continue it with: {resume_command(inputs.command, output)}",
-        )
+    if output.is_dir():
+        refuse_links(output)
     with claimed(output):
+        if not resume and record.exists():
+            raise InputError(
+                f"{output} must not hold a run already.",
+                hint=f"Continue it with: {resume_command(inputs.command, output)}",
+            )
+        if not resume and (output / "checkpoints").exists():
+            raise InputError(
+                f"{output} must not hold the checkpoints of another run.",
+                hint="Choose another --output, or remove that folder.",
+            )
         try:
             if resume:
                 inputs = _read_inputs(record, inputs.command)
             write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
             write_json_atomic(output / "environment.json", _environment())
             write_json_atomic(record, _as_json(inputs))
-            remove_temporaries(output / "checkpoints")
+            for folder in (output, output / "checkpoints", output / "samples"):
+                remove_temporaries(folder)
             processes.wait()
             yield inputs
         except (InputError, ConfigError):
             if not resume and not (output / "checkpoints").exists():
                 record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
             raise
+        except KeyboardInterrupt:
+            hint = f"Continue with: {resume_command(inputs.command, output)}"
+            raise InterruptedRunError(
+                "Interrupted between two steps; the checkpoints are intact.",
+                hint if record.exists() else "",
+            ) from None
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            raise DanceLCMError(
-                f"The disk of {output} is full ({error}); the checkpoints there are intact.",
-                hint=f"Free some space, then type: {resume_command(inputs.command, output)}",
-            ) from error
+            begun, command = record.is_file(), resume_command(inputs.command, output)
+            hint = f"Free some space there; the checkpoints are intact. Then type: {command}"
+            raise refused_by_system(error, hint if begun else "") from error
 
 
 def resume_command(command: str, output: Path) -> str:
@@ -113,15 +133,29 @@ def _absolute(path: Path | None) -> str | None:
 
 def _read_inputs(record: Path, command: str) -> RunInputs:
     """Return what the run read before, if it was made by `command`."""
-    stored = json.loads(record.read_text())
+    try:
+        stored = read_json(record)
+        shards, *models = (_path(stored[key]) for key in ("shards", "model", "student"))
+        if shards is None or stored["command"] not in COMMANDS:
+            raise ValueError(f"{stored['command']!r} of {stored['shards']!r}")
+    except (OSError, ValueError, LookupError) as error:
+        raise InputError(
+            f"{record} must tell what the run reads, but it is damaged: {error}.",
+            hint="Start a new run in another folder.",
+        ) from error
     if stored["command"] != command:
         raise InputError(
             f"{record.parent} must be a run of `dancelcm {command}`, "
             f"got one of `dancelcm {stored['command']}`.",
             hint=f"Continue it with: {resume_command(stored['command'], record.parent)}",
         )
-    model, student = (None if stored[k] is None else Path(stored[k]) for k in ("model", "student"))
-    return RunInputs(command, Path(stored["shards"]), model, student)
+    return RunInputs(command, shards, *models)
+
+
+def _path(text: object) -> Path | None:
+    if text is not None and (not isinstance(text, str) or not text or "\0" in text):
+        raise ValueError(f"{text!r} is no path")
+    return None if text is None else Path(text)
 
 
 def _environment() -> dict[str, object]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.core.device import pick_device
 from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.progress import Progress, SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
@@ -89,6 +90,7 @@ def _run(
     resume: bool,
 ) -> RunSummary:
     started = time.perf_counter()
+    pick_device(recipe.device)  # one that is not there is told before a folder is made
     processes = join_processes(recipe.device)
     output = processes.gather(output)[0]  # those started a second apart have named two folders
     progress = progress if processes.first else SilentProgress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def teacher_latents(
                 _sample(teacher, clip.conditions, schedule, sampling, lambda: advance(1, "")).cpu()
             )
     with atomic_path(path) as temporary:
-        save_file({str(i): made for i, made in enumerate(latents)}, temporary, made_with)
+        save_file({str(i): made for i, made in enumerate(latents)}, temporary, _told(made_with))
     return latents
 
 
@@ -89,11 +90,16 @@ def _sample(
     return sample(predict, noise, steps, schedule, lambda index: noise, tell)[0]
 
 
+def _told(made_with: dict[str, str]) -> dict[str, str]:
+    """Return the file's metadata: one key, as safetensors writes several in no fixed order."""
+    return {"made_with": json.dumps(made_with)}
+
+
 def _read(path: Path, made_with: dict[str, str]) -> list[Tensor] | None:
     """Return the latents of `path`; None where there are none, or none made like that."""
     try:
         with safe_open(path, "pt") as file:
-            if file.metadata() == made_with:
+            if file.metadata() == _told(made_with):
                 return [file.get_tensor(str(i)) for i in range(len(file.keys()))]
     except (OSError, SafetensorError):
         pass

@@ -112,7 +112,7 @@ def test_even_a_failure_that_nobody_foresaw_does_not_stop_the_rest(
     assert [other.state for other in others] == ["done", "done"]
 
 
-def test_an_interruption_says_how_to_go_on(
+def test_an_interruption_says_how_far_it_came(
     jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def animate(job: Job, *arguments: object) -> None:
@@ -120,6 +120,5 @@ def test_an_interruption_says_how_to_go_on(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(batch, "animate", animate)
-    with pytest.raises(InterruptedRunError, match="after 1 of 3 jobs") as caught:
+    with pytest.raises(InterruptedRunError, match="after 1 of 3 jobs"):
         run_batch(jobs, Delivery(), SILENT)
-    assert "same command" in caught.value.hint

@@ -72,6 +72,6 @@ def test_a_small_file_that_would_fill_the_memory_is_not_unpacked(
 ) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("keypoints.npy", bytes(2_000_000))
-    monkeypatch.setattr("dancelcm_cli.animate.keypoint_files.LARGEST", 1_000_000)
+    monkeypatch.setattr("dancelcm_cli.perception.array_files.LARGEST", 1_000_000)
     with pytest.raises(InputError, match="unpack to at most 1,000,000 bytes, got 2,000,000"):
         read_keypoints(tmp_path / "a.npz")

@@ -12,7 +12,6 @@ from dancelcm_cli.animate.outputs import (
     require_rate,
     require_writable,
     write_animation,
-    writing,
 )
 from dancelcm_cli.errors import InputError
 
@@ -85,15 +84,6 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) 
         assert "--output" in caught.value.hint
     require_writable(tmp_path / "new" / "folder" / "me.mp4", overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_disk_that_fills_up_is_told_in_one_sentence(tmp_path: Path) -> None:
-    with (
-        pytest.raises(InputError, match=r"me\.mp4 could not be written: No space") as caught,
-        writing(tmp_path / "me.mp4"),
-    ):
-        raise OSError(28, "No space left on device")
-    assert "disk" in caught.value.hint
 
 
 def test_a_gif_that_browsers_would_slow_down_is_refused() -> None:

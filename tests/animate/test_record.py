@@ -15,7 +15,9 @@ from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.fingerprint import folder_sha256
 
 MOTION = Motion("person", Fraction(12), (384, 256), (0, 1, 2), None)
-FACTS = Facts(MOTION, face=True, sound=False, seam_ratio=1.01234, seconds=1.23456)
+FACTS = Facts(
+    MOTION, face=True, sound=False, small_decoder=False, seam_ratio=1.01234, seconds=1.23456
+)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def write_inputs(folder: Path) -> None:
         ([PHOTO], "must be given", "dancelcm animate photo.jpg dance.mp4"),
         ([PHOTO, "--batch", "jobs.csv"], "must come without", "table"),
         (["--batch", "jobs.csv", "--preview"], "must come without", "table"),
-        (["--batch", "missing.csv"], "must be a CSV file", "CSV"),
+        (["--batch", "missing.csv"], "must be a CSV file", "spelling"),
     ],
 )
 def test_what_cannot_be_animated_is_told_in_a_sentence_with_a_hint(

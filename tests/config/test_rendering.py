@@ -30,7 +30,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if kind is bool:
         return st.booleans()
     if kind is int:
-        return st.integers(min_value=1, max_value=2**63)
+        return st.integers(min_value=1, max_value=2**63 - 1)
     if kind is float:
         return st.floats(min_value=1e-12, max_value=1, exclude_max=True)
     if kind is str:

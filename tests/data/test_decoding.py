@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -109,3 +110,10 @@ def test_pictures_lists_and_sounds_are_no_videos(tmp_path: Path) -> None:
     for name, reason in found.items():
         with pytest.raises(InputError, match=reason):
             Decoder(tmp_path / name)
+
+
+def test_no_decoder_waits_for_a_log_in_python(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", [np.zeros((32, 48, 3), np.uint8)] * 3, 10)
+    av.logging.set_level(av.logging.ERROR)  # as the import of some torchvisions does
+    with Decoder(tmp_path / "a.mp4"):
+        assert av.logging.get_level() is None

@@ -115,9 +115,8 @@ def test_a_fetch_that_the_user_stops_is_continued(
     server: LocalServer, table: Table, folder: Path
 ) -> None:
     table(server.answer("/net", BODY))
-    with pytest.raises(InterruptedRunError) as stopped:
+    with pytest.raises(InterruptedRunError, match="what has come is kept"):
         fetch_file("net", folder, Listener(patience=2 * CHUNK))
-    assert stopped.value.hint
     assert not (folder / "net" / "net.bin").exists()
     assert fetch_file("net", folder).read_bytes() == BODY
     (kept,) = [asked for asked in server.asked("Range") if asked]

@@ -124,6 +124,15 @@ def test_what_the_file_says_of_itself_can_be_read(tmp_path: Path) -> None:
             assert value in report
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_the_same_frames_make_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}{suffix}", grey_frames(5), 25, metadata={"comment": "me"})
+    content = (tmp_path / f"a{suffix}").read_bytes()
+    assert content == (tmp_path / f"b{suffix}").read_bytes()
+    assert b"me" in content
+
+
 def test_a_webm_holds_the_same_frames_and_colours(tmp_path: Path) -> None:
     write_video(tmp_path / "a.webm", grey_frames(30), 25)
     frames, info = read_frames(tmp_path / "a.webm")

@@ -15,6 +15,7 @@ from dancelcm_cli.errors import DanceLCMError, InputError, WeightsMissingError
 from dancelcm_cli.evaluate import feature_cache
 from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE
 from dancelcm_cli.evaluate.datasets import TestVideo, open_dataset
+from dancelcm_cli.evaluate.foreign_names import as_markdown
 from dancelcm_cli.evaluate.generation import Generate, Maker
 from dancelcm_cli.evaluate.report import read_results
 from dancelcm_cli.evaluate.results import EvaluationResult
@@ -142,7 +143,7 @@ def test_the_report_shows_the_table_and_every_note(truth: Path, tmp_path: Path) 
     result = score(truth, truth, tmp_path / "report")
     report = (tmp_path / "report" / "report.md").read_text()
     assert "| truth | 0.00E+00 [0.00E+00, 0.00E+00] | 100.00 [100.00, 100.00] |" in report
-    assert all(note in report for note in result.notes)
+    assert all(as_markdown(note) in report for note in result.notes)
 
 
 def test_the_best_of_several_candidates_is_in_bold(truth: Path, tmp_path: Path) -> None:
@@ -201,11 +202,14 @@ def test_an_interrupted_run_is_resumed_and_ends_like_an_uninterrupted_one(
 ) -> None:
     with pytest.raises(DanceLCMError, match="power"):
         animate(truth, model, tmp_path / "report", Darkener(fails_at="dance1"))
+    (predictions,) = (tmp_path / "report" / "predictions").iterdir()
+    (predictions / ".tmp-cost.json").touch()  # as a killed one leaves it
     second = Darkener()
     resumed = animate(truth, model, tmp_path / "report", second)
     assert second.made == ["dance1"]
     whole = animate(truth, model, tmp_path / "other", Darkener())
     assert [row.videos for row in resumed.rows] == [row.videos for row in whole.rows]
+    assert not list(tmp_path.rglob(".tmp-*"))
 
 
 def test_predictions_of_another_model_or_seed_are_not_taken_for_ones_own(

@@ -27,5 +27,7 @@ def converted(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(autouse=True)
-def _nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DANCELCM_CACHE", str(tmp_path / "cache"))
+def _nothing_fetched(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DANCELCM_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -120,7 +120,6 @@ def name_another_class(folder: Path) -> None:
         (lose_scheduler, "must be a JSON object"),
         (add_pickle, "unet/optimizer.pt is a pickle"),
         (misconfigure, "makes no DanceUNet"),
-        (name_another_class, "makes no system"),
     ],
 )
 def test_a_broken_folder_has_one_problem_in_words(
@@ -129,6 +128,12 @@ def test_a_broken_folder_has_one_problem_in_words(
     harm(folder)
     (found,) = verdict(folder).problems
     assert problem in found
+
+
+def test_a_folder_that_names_the_class_of_others_is_refused(folder: Path) -> None:
+    name_another_class(folder)
+    with pytest.raises(InputError, match=r"its vae would be \['os', 'system'\]"):
+        verdict(folder)
 
 
 def test_adapters_are_looked_at_too(folder: Path) -> None:

@@ -24,6 +24,7 @@ from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
 from dancelcm_cli.training.ema import Average
 from dancelcm_cli.training.loop import MAX_BAD_STEPS, run_loop
 from dancelcm_cli.training.task import Criterion, LoopConfig, Task
+from tests.reliability.timed_figures import without_times
 
 COMMAND = "dancelcm train --resume here"
 CONFIG = LoopConfig(
@@ -145,6 +146,37 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path: Path, step:
     resumed = make_task()
     assert run(tmp_path / "stopped", resumed) == best
     assert state(resumed) == state(whole)
+    rows = [read_rows(tmp_path / name / "metrics.jsonl") for name in ("whole", "stopped")]
+    assert list(map(without_times, rows[1])) == list(map(without_times, rows[0]))
+
+
+@pytest.mark.parametrize("step", [7, 15])
+def test_a_run_killed_before_its_best_is_marked_remembers_it(tmp_path: Path, step: int) -> None:
+    figures = {8: 1.0, 16: 2.0, 24: 0.5}
+    best = run(tmp_path / "whole", make_task(figures=figures))
+    with pytest.raises(InterruptedRunError):
+        run(tmp_path / "killed", make_task(figures=figures, interrupt_at=step))
+    (tmp_path / "killed" / "checkpoints" / "best.json").unlink()
+    assert (
+        run(tmp_path / "killed", make_task(figures=figures))
+        == best
+        == BestCheckpoint(16, {"weight": 2.0})
+    )
+
+
+def test_a_run_that_is_further_than_it_must_come_is_left_as_it_is(tmp_path: Path) -> None:
+    run(tmp_path, make_task())
+    kept = list_checkpoints(tmp_path)
+    run(tmp_path, make_task(), config=replace(CONFIG, steps=8))
+    assert list_checkpoints(tmp_path) == kept
+
+
+def test_a_run_killed_before_it_tidied_up_does_so_in_the_end(tmp_path: Path) -> None:
+    run(tmp_path, make_task())
+    kept = list_checkpoints(tmp_path)
+    shutil.copytree(kept[0], tmp_path / "checkpoints" / "step-000001")
+    run(tmp_path, make_task())
+    assert list_checkpoints(tmp_path) == kept
 
 
 @pytest.mark.parametrize("compute", [ComputeConfig(accumulation=2), ComputeConfig(accumulation=4)])

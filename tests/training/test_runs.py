@@ -263,6 +263,16 @@ def test_a_used_folder_is_refused(
     assert contents(tmp_path / "model") == model
 
 
+def test_a_new_run_does_not_go_on_from_what_another_left(
+    tmp_path: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe = make_recipe("train.part=autoencoder", "train.steps=1")
+    train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(InputError, match="must not hold the checkpoints of another run"):
+        train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
+
+
 def test_latents_of_another_autoencoder_are_refused(
     tmp_path: Path, shards: Path, picture_shards: Path, make_recipe: MakeRecipe
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from dancelcm_cli.core.conditioning import Conditions
@@ -86,6 +87,14 @@ def test_other_settings_make_other_samples(
     anew = sampled(path, pipeline, watched, changed)
     assert not same(anew, made)
     assert same(sampled(path, pipeline, watched, changed, teacher=asleep), anew)
+
+
+def test_the_same_samples_are_the_same_bytes(
+    tmp_path: Path, pipeline: DancePipeline, watched: WatchedClips
+) -> None:
+    sampled(tmp_path / "kept.safetensors", pipeline, watched)
+    with safe_open(tmp_path / "kept.safetensors", "pt") as file:
+        assert len(file.metadata()) == 1  # of several the order changes from process to process
 
 
 def test_other_clips_are_sampled_anew(

@@ -18,7 +18,9 @@ $ dancelcm models export runs/distill/model --format lora -o student-lora.safete
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model folder whose network is written.")
+    ],
     format: Annotated[
         Literal["upstream", "lora"],
         typer.Option(

@@ -23,7 +23,9 @@ $ dancelcm models fetch unianimate --from /media/stick --accept-licence
 def fetch(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help=", ".join(file.name for file in WEIGHTS) + "."),
+        typer.Argument(
+            metavar="NAME...", help=f"What to fetch: {', '.join(file.name for file in WEIGHTS)}."
+        ),
     ],
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept the licences without being asked.")

@@ -26,7 +26,8 @@ $ dancelcm models list --json
 
 def list_models(
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, with hashes and mirrors.")
+        bool,
+        typer.Option("--json", help="Print JSON in place of the table, with hashes and mirrors."),
     ] = False,
 ) -> None:
     """List the weights of others that dancelcm can use, and which of them are here.
