@@ -35,7 +35,7 @@ from dancelcm_cli.errors import (
     ran_out_of_memory,
     refused_by_system,
 )
-from dancelcm_cli.interrupt import sigterm_as_ctrl_c, typed_command
+from dancelcm_cli.interrupt import Interruption, sigterm_as_ctrl_c, typed_command
 
 DEBUG_VARIABLE = "DANCELCM_DEBUG"  # 1: tracebacks and third parties' warnings are shown
 RANK = "RANK"  # of this process among those that torchrun or accelerate started
@@ -93,11 +93,12 @@ def main(command: Callable[[], object] = app) -> None:
     debugging = os.environ.get(DEBUG_VARIABLE) == "1"
     if not debugging:
         warnings.simplefilter("ignore")
+    interruption = Interruption()
     try:
-        with sigterm_as_ctrl_c():
+        with sigterm_as_ctrl_c() as interruption:
             command()
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        known = _as_user_error(error)
+        known = _as_user_error(error, interruption.came)
         if debugging or known is None:
             raise
         told_by_first = isinstance(known, InterruptedRunError) and os.environ.get(RANK, "0") != "0"
@@ -111,12 +112,15 @@ def _how_to_go_on(error: DanceLCMError) -> str:
     return f"Go on with: {typed_command()}" if isinstance(error, InterruptedRunError) else ""
 
 
-def _as_user_error(error: BaseException) -> DanceLCMError | None:
+def _as_user_error(error: BaseException, interrupted: bool) -> DanceLCMError | None:
+    if isinstance(error, InterruptedRunError):
+        return error
+    if isinstance(error, SystemExit):  # typer's, which keeps Ctrl-C for itself
+        interrupted = error.code == InterruptedRunError.exit_code
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError("Interrupted; what is finished is kept.")
     if isinstance(error, DanceLCMError):
         return error
-    ended_by_typer = isinstance(error, SystemExit) and error.code == InterruptedRunError.exit_code
-    if isinstance(error, KeyboardInterrupt) or ended_by_typer:
-        return InterruptedRunError("Interrupted; what is finished is kept.")
     if isinstance(error, OSError) and (error.filename or error.errno in WITHOUT_A_FILE):
         return refused_by_system(error)
     if type(error).__name__ == "BrokenProcessPool":  # its import would take as long as all others

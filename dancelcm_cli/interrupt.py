@@ -10,21 +10,43 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
 
+@dataclass
+class Interruption:
+    """Whether a signal has raised KeyboardInterrupt."""
+
+    came: bool = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.came = True
+        raise KeyboardInterrupt
+
+
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, wherever nobody waits for either."""
+def sigterm_as_ctrl_c() -> Iterator[Interruption]:
+    """Within, SIGTERM raises KeyboardInterrupt as Ctrl-C does, wherever nobody waits for either.
+
+    What is yielded knows of it even where a library, in the middle of its import for example, made
+    another error of that. Ctrl-C stays ignored where a shell started the process so.
+    """
+    interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interruption
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, interruption) for number in numbers}
     try:
-        yield
+        yield interruption
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def serve_parent() -> None:

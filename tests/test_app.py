@@ -118,6 +118,21 @@ def test_a_signal_while_a_command_works_is_told_with_what_to_type(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_an_interruption_that_a_library_calls_by_another_name_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise ImportError("cannot import name") from error
+
+    with pytest.raises(SystemExit) as stop:
+        main(work)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err.startswith("error: Interrupted")
+
+
 def test_pytorchs_own_out_of_memory_error_exits_with_4() -> None:
     import torch
 
