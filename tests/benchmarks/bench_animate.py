@@ -46,7 +46,6 @@ import torch
 
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.core.model_folder import load_pipeline
-from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.data.bundled import bundled
 from tests.benchmarks.bench_unet import machine
@@ -112,7 +111,8 @@ def compare_with_teacher(report: Report, teacher_steps: int) -> None:
         animate = partial(pipeline, *pictures, guidance_scale=guidance)
         animate(num_inference_steps=1)
         whole = seconds(partial(animate, num_inference_steps=steps))
-        network = seconds(partial(denoise, pipeline, pictures, steps, guidance))
+        conditions, options = pipeline.encode(*pictures), SamplingOptions(steps, guidance)
+        network = seconds(partial(pipeline.denoise, conditions, options))
         rows.append((name, steps, guidance, whole, network))
     ratios = [teacher / student for student, teacher in zip(rows[0][3:], rows[1][3:], strict=True)]  # type: ignore[operator]
     table = [(*row[:3], f"{row[3]:.2f}", f"{row[4]:.2f}") for row in rows]
@@ -120,13 +120,6 @@ def compare_with_teacher(report: Report, teacher_steps: int) -> None:
     table.append(("bound", "", "", WHOLE_BOUND, NETWORK_BOUND))
     columns = ("model", "steps", "guidance", "pictures to pixels, s", "network, s")
     report.table(f"{NUM_FRAMES} frames, few steps against many", columns, table)
-
-
-def denoise(
-    pipeline: DancePipeline, pictures: tuple[np.ndarray, ...], steps: int, guidance: float
-) -> None:
-    conditions = pipeline.encode(*pictures)
-    pipeline.denoise(conditions, SamplingOptions(steps, guidance))
 
 
 # --- the command ---
