@@ -251,6 +251,8 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         face = conditions.face_latents if by_patch else conditions.face_embeds
         if self.face_projector is None or face is None:
             return context, None
+        if isinstance(self.face_projector, PatchTokens):
+            _require_patch(face, self.face_projector.patch_size)
         tokens = self.face_projector(face)
         shown = torch.ones_like(tokens[:, 0, 0])
         for mask in (conditions.has_face, keep):
@@ -306,3 +308,13 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         config: Any = self.config
         sinusoids = sinusoidal_embedding(timesteps, config.dim).to(self.time_in.weight.dtype)
         return self.time_out(nn.functional.silu(self.time_in(sinusoids)))
+
+
+def _require_patch(face: Tensor, side: int) -> None:
+    """Refuse face latents `(B, C, h, w)` of which no patch of `side` can be made."""
+    if min(face.shape[-2:]) < side:
+        raise InputError(
+            f"A face must have at least {side} x {side} latents, got"
+            f" {face.shape[-2]} x {face.shape[-1]}.",
+            hint="Make the shards, or the animation, with --set preprocess.face_size=128",
+        )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from dancelcm_cli.errors import ConfigError
+from dancelcm_cli.errors import ConfigError, OutOfMemoryError
 from dancelcm_cli.preprocess.engine import AHEAD
 
 Item = TypeVar("Item")
@@ -29,6 +29,7 @@ class RayCluster:
 
     Raises:
         ConfigError: Ray is not installed.
+        OutOfMemoryError: Workers died again and again over one input.
     """
 
     def __init__(self) -> None:
@@ -85,6 +86,16 @@ class RayCluster:
         for reference in references:
             ahead.append(reference)
             if len(ahead) > AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1))):
-                yield self._ray.get(ahead.popleft())
+                yield self._result(ahead.popleft())
         while ahead:
-            yield self._ray.get(ahead.popleft())
+            yield self._result(ahead.popleft())
+
+    def _result(self, reference: Any) -> Any:
+        crashes = self._ray.exceptions.WorkerCrashedError, self._ray.exceptions.OutOfMemoryError
+        try:
+            return self._ray.get(reference)
+        except crashes as error:
+            raise OutOfMemoryError(
+                f"A worker must live through its work, but {RETRIES + 1} were killed in a row.",
+                hint="Memory may have run out: `ray start --num-cpus N` with fewer takes less.",
+            ) from error

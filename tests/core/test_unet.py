@@ -8,6 +8,7 @@ from torch import Tensor
 from dancelcm_cli.config.schema import NetworkConfig
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.errors import InputError
 
 MakeUNet = Callable[..., DanceUNet]
 MakeConditions = Callable[..., Conditions]
@@ -86,6 +87,16 @@ def test_keeping_the_conditions_is_not_masking_them(
     unet, conditions = make_unet(face_tokens=True), make_conditions(0)
     kept = velocity(unet, conditions, keep=torch.ones(1))
     assert kept.equal(velocity(unet, conditions))
+
+
+def test_a_face_too_small_for_a_token_is_refused(
+    make_unet: MakeUNet, make_conditions: MakeConditions
+) -> None:
+    conditions = make_conditions(0)
+    assert conditions.face_latents is not None
+    small = replace(conditions, face_latents=conditions.face_latents[..., :2, :2])
+    with pytest.raises(InputError, match="at least 4 x 4 latents, got 2 x 2"):
+        velocity(make_unet(face_tokens=True), small)
 
 
 def test_frames_see_each_other(make_unet: MakeUNet, make_conditions: MakeConditions) -> None:
