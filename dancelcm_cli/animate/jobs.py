@@ -12,6 +12,7 @@ outside that folder, which only the command line chooses.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from dancelcm_cli.plain_files import require_plain_file
 
 NEEDED = ("reference", "driving", "output")
 NUMBERS = ("seed", "steps")
+WHOLE_NUMBER = re.compile(r"[0-9]{1,20}")  # as long as any seed, which may have 64 bits
+SHOWN = 40  # characters of a cell that is none
 
 
 def read_jobs(
@@ -117,8 +120,10 @@ def _job(
 def _number(where: str, name: str, cell: str) -> int | None:
     if not cell.strip():
         return None
-    if not cell.strip().isdecimal():
-        raise InputError(f"`{name}` in {where} must be a whole number or empty, got {cell!r}.")
+    if not WHOLE_NUMBER.fullmatch(cell.strip()):
+        raise InputError(
+            f"`{name}` in {where} must be a whole number or empty, got {cell[:SHOWN]!r}."
+        )
     return int(cell)
 
 

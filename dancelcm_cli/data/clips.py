@@ -117,18 +117,21 @@ def _check_columns(row: IndexRow) -> None:
     """Refuse what would fail later, or lead out of the shard folder."""
     if not all(isinstance(text, str) for text in (row.clip_id, row.shard, row.source, row.sha256)):
         raise ValueError("a name is no text")
+    row.source.encode("utf-8", "surrogateescape")  # raises ValueError where no file has such a name
     if not SAFE_NAME.fullmatch(row.clip_id) or not SAFE_NAME.fullmatch(row.shard or "none"):
         raise ValueError(f"{row.clip_id!r} in {row.shard!r} are no names of a clip and its file")
-    counts = (row.start_frame, row.num_frames, row.reference_index, *(row.face_box or ()))
+    box = row.face_box
+    counts = (row.start_frame, row.num_frames, row.reference_index, *(box or ()))
     if not all(type(count) is int and abs(count) < MOST_FRAMES for count in counts):
         raise ValueError(f"{counts} are no numbers of frames and pixels")
     if row.start_frame < 0 or not 0 <= row.reference_index < row.num_frames:
         raise ValueError(f"reference_index {row.reference_index} of {row.num_frames} frames")
-    measures = (row.fps, row.people or 0, row.confidence or 0, row.motion_share or 0)
+    known = (row.people, row.confidence, row.motion_share)
+    measures = (row.fps, *(value for value in known if value is not None))
     if not all(type(value) in (int, float) and 0 <= value < MOST_FRAMES for value in measures):
         raise ValueError(f"{measures} are no rate, people and shares")
-    if row.fps == 0 or type(row.has_face) is not bool or len(row.face_box or range(4)) != 4:
-        raise ValueError(f"{row.fps} frames/s, face box {row.face_box}")
+    if row.fps == 0 or type(row.has_face) is not bool or (box is not None and len(box) != 4):
+        raise ValueError(f"{row.fps} frames/s, face box {box}")
 
 
 def make_clip_id(source: str, start_frame: int) -> str:

@@ -52,8 +52,10 @@ def read_skipped(folder: Path) -> list[Skipped]:
 
 
 def _check(row: Skipped) -> None:
-    if not all(isinstance(text, str) for text in (row.source, row.reason, row.detail)):
+    texts = (row.source, row.reason, row.detail)
+    if not all(isinstance(text, str) for text in texts):
         raise ValueError("source, reason and detail must be texts")
+    "".join(texts).encode("utf-8", "surrogateescape")  # raises ValueError where no file can hold it
     for seconds in (row.start, row.end):
         if seconds is not None and not (type(seconds) in (int, float) and isfinite(seconds)):
             raise ValueError(f"start and end must be seconds, got {seconds!r}")

@@ -85,12 +85,14 @@ def open_run(
                 f"{output} must not hold the checkpoints of another run.",
                 hint="Choose another --output, or remove that folder.",
             )
+        told = False  # whether `resume_command` would do all that was asked for
         try:
             if resume:
                 inputs = _read_inputs(record, inputs.command)
             write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
             write_json_atomic(output / "environment.json", _environment())
             write_json_atomic(record, _as_json(inputs))
+            told = True
             for folder in (output, output / "checkpoints", output / "samples"):
                 remove_temporaries(folder)
             processes.wait()
@@ -103,14 +105,14 @@ def open_run(
             hint = f"Continue with: {resume_command(inputs.command, output)}"
             raise InterruptedRunError(
                 "Interrupted between two steps; the checkpoints are intact.",
-                hint if record.exists() else "",
+                hint if told else "",
             ) from None
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            begun, command = record.is_file(), resume_command(inputs.command, output)
+            command = resume_command(inputs.command, output)
             hint = f"Free some space there; the checkpoints are intact. Then type: {command}"
-            raise refused_by_system(error, hint if begun else "") from error
+            raise refused_by_system(error, hint if told else "") from error
 
 
 def resume_command(command: str, output: Path) -> str:

@@ -114,6 +114,7 @@ def test_the_command_line_chooses_the_folder(read: Read, tmp_path: Path) -> None
         ("reference,driving,output\na,b\0,c.mp4\n", "must be"),
         ("reference,driving,output\na,b,c.mov\n", r"must be an \.mp4 file"),
         ("reference,driving,output,seed\na,b,c.mp4,-1\n", "`seed` in line 2 .* whole number"),
+        (f"reference,driving,output,seed\na,b,c.mp4,{'9' * 5000}\n", "whole number .* got '9{40}'"),
         ("reference,driving,output,steps\na,b,c.mp4,two\n", "`steps` in line 2 .* whole number"),
         ("reference,driving,output,steps\na,b,c.mp4,0\n", r"animate\.steps must be at least 1"),
         ("reference,driving,output\na,b,c.mp4\na,b,d/../c.mp4\n", "once, .* lines 2 and 3"),

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from dancelcm_cli.data.clips import TENSOR_FIELDS
+from dancelcm_cli.data.jsonl import read_rows, rewrite_rows
+from dancelcm_cli.data.shard_files import read_index
 from dancelcm_cli.data.shards import FORMAT_VERSION, Clip, ShardReader, ShardWriter, make_clip_id
 from dancelcm_cli.errors import InputError
 
@@ -235,6 +237,30 @@ def test_an_unknown_format_version_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(f": {FORMAT_VERSION}", ": 99", 1))
     with pytest.raises(InputError, match="must be 1, got 99"):
         ShardReader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("confidence", ""),
+        ("people", []),
+        ("motion_share", {}),
+        ("face_box", ""),
+        ("source", "\ud800.mp4"),
+        ("fps", float("inf")),
+        ("start_frame", True),
+        ("clip_id", "../dance"),
+    ],
+)
+def test_a_row_of_the_index_that_no_clip_has_is_refused(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    fill(tmp_path)
+    rows = read_rows(tmp_path / "index.jsonl")
+    rows[3][column] = value
+    rewrite_rows(tmp_path / "index.jsonl", rows)
+    with pytest.raises(InputError, match=r"index\.jsonl must have the columns"):
+        read_index(tmp_path)
 
 
 def test_a_folder_without_clips_cannot_be_read(tmp_path: Path) -> None:

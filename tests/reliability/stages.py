@@ -160,8 +160,9 @@ def _make_video(path: Path, number: int, num_frames: int) -> None:
 
 
 def _rows(content: bytes) -> bytes:
-    rows = [without_times(json.loads(line)) for line in content.splitlines()]
-    return json.dumps(rows).encode()
+    *complete, torn = content.split(b"\n")  # a full disk may end within a row
+    rows = [json.dumps(without_times(json.loads(line))) for line in complete]
+    return "\n".join(rows).encode() + torn
 
 
 def _record(content: bytes) -> bytes:

@@ -1,3 +1,5 @@
+import errno
+import os
 import shlex
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import pytest
 
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.errors import ConfigError, InputError
+from dancelcm_cli.errors import SAME_AGAIN, ConfigError, InputError
 from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
 
 INPUTS = RunInputs("train", Path("shards"), None)
@@ -58,6 +60,30 @@ def test_a_run_with_a_checkpoint_is_never_given_up(tmp_path: Path) -> None:
         (tmp_path / "checkpoints").mkdir()
         raise InputError("a shard is damaged")
     start(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "run.json"])
+def test_what_was_asked_of_a_resume_is_asked_again_where_it_could_not_be_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    start(tmp_path)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / name))
+    replace = os.replace
+
+    def refuse(source: Path, target: Path) -> None:
+        if target.name == name:
+            raise full
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(InputError, match="The disk is full") as error:
+        start(tmp_path, resume=True)  # with more steps, for example: the folder knows of the old
+    assert error.value.hint.endswith(SAME_AGAIN)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", replace)
+        with pytest.raises(InputError) as error, open_run(tmp_path, INPUTS, Recipe(), resume=True):
+            raise full
+    assert error.value.hint.endswith(resume_command("train", tmp_path))
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
