@@ -81,12 +81,19 @@ def parse_json(text: str | bytes) -> Any:
     """Return what a text says in JSON.
 
     Raises:
-        ValueError: it is none, or nested too deeply.
+        ValueError: it is none, nested too deeply, or holds a whole number beyond 64 bits.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def _whole_number(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 2**64:  # Python has no limit, but what counts with it has: float(), NumPy
+        raise ValueError(f"{text[:40]} is larger than any number of 64 bits")
+    return number
 
 
 def read_json(path: Path) -> dict[str, Any]:

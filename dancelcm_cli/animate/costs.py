@@ -33,6 +33,7 @@ from dancelcm_cli.core.windows import plan_windows
 from dancelcm_cli.data.array_cache import cache_folder
 from dancelcm_cli.data.atomic import write_json_atomic
 from dancelcm_cli.data.fitting import fit_frame
+from dancelcm_cli.plain_files import read_json
 
 FORMAT_VERSION = 1
 CACHE = "calibration"
@@ -77,7 +78,7 @@ def known_costs(
     key = _key(animator, model_sha256, image, posing, outputs)
     path = cache_folder(CACHE) / f"{key}.json"
     try:
-        return Costs(**json.loads(path.read_text(encoding="utf-8")))
+        return Costs(**read_json(path))
     except (OSError, ValueError, TypeError):
         costs = measure_costs(animator, image, posing, outputs)
     with suppress(OSError):  # a cache that cannot be written is done without

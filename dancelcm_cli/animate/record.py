@@ -17,6 +17,7 @@ from dancelcm_cli.config.rendering import recipe_to_toml
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.data.weight_files import file_sha256
+from dancelcm_cli.plain_files import read_json
 
 FORMAT_VERSION = 1
 SYNTHETIC = "synthetic media: made by dancelcm from a picture and a driving clip"
@@ -105,11 +106,11 @@ def make_metadata(job: Job) -> Mapping[str, str]:
 def is_made(job: Job, audio: bool, record: Path) -> bool:
     """Whether the animation with that record was made as `job` says."""
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = read_json(record)
     except (OSError, ValueError):
         return False
     making = {"format_version": FORMAT_VERSION, **describe_making(job, audio)}
-    return isinstance(found, dict) and making.items() <= found.items()
+    return making.items() <= found.items()
 
 
 def _versions() -> dict[str, str]:

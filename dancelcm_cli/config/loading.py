@@ -17,6 +17,7 @@ from dancelcm_cli.errors import ConfigError
 RECIPES = Path(__file__).parent / "recipes"
 
 LARGEST = 100_000  # bytes of a recipe
+WHOLE_NUMBERS = 2**64  # end here, for all that counts with them
 MOST_DOTS = 100  # of a line: parsing a key takes the square of its dots
 
 Settings = TypeVar("Settings")
@@ -173,6 +174,8 @@ def _checked(kind: Any, value: Any, key: str) -> Any:
         if not isinstance(value, list):
             value = [value]  # a list of one
         return tuple(_checked(item_kind, item, f"{key}[{i}]") for i, item in enumerate(value))
+    if type(value) is int and abs(value) >= WHOLE_NUMBERS:
+        raise ConfigError(f"{key} must fit 64 bits, got {len(str(abs(value)))} digits.")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:  # not isinstance: true is no whole number

@@ -8,7 +8,6 @@ danceset.png               a contact sheet
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from dancelcm_cli.danceset.settings import DanceSetSettings
 from dancelcm_cli.data.atomic import atomic_path, write_json_atomic, write_text_atomic
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.plain_files import read_json
 
 FORMAT_VERSION = 1
 README = """\
@@ -87,7 +87,7 @@ def _content(settings: DanceSetSettings) -> dict[str, object]:
 
 def _check_same(path: Path, content: dict[str, object]) -> None:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
         known = stored["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

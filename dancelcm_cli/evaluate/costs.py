@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dancelcm_cli.core.device import peak_memory
 from dancelcm_cli.data.atomic import write_json_atomic
+from dancelcm_cli.plain_files import read_json
 
 COST_SUFFIX = ".cost.json"  # VIDEO.cost.json lies beside the folder VIDEO
 
@@ -44,7 +44,7 @@ def read_cost(folder: Path, videos: Sequence[str], network_calls: int) -> Cost |
     """Return what the predictions of `videos` in `folder` cost; None where nobody recorded it."""
     paths = [_path(folder / video) for video in videos]
     try:
-        records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        records = [read_json(path) for path in paths]
         seconds = statistics.median(record["seconds_per_frame"] for record in records)
         memories = [record["memory"] for record in records if record["memory"] is not None]
     except (OSError, ValueError, KeyError, TypeError):

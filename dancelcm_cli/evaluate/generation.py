@@ -5,7 +5,6 @@ A stage knows no other stage, so what animates a picture is passed in as a `Gene
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from dancelcm_cli.evaluate.batching import deal
 from dancelcm_cli.evaluate.costs import record_cost
 from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.sources import list_pictures
+from dancelcm_cli.plain_files import read_json
 from dancelcm_cli.progress import Progress
 
 FORMAT_VERSION = 1
@@ -153,7 +153,7 @@ def _read_record(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(path)
         version = record["format_version"]
     except (ValueError, KeyError, TypeError):
         version = "an unreadable file"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from dancelcm_cli.data.atomic import write_json_atomic, write_text_atomic
 from dancelcm_cli.data.fingerprint import folder_sha256
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.protocol import Protocol
+from dancelcm_cli.plain_files import read_json
 
 FORMAT_VERSION = 1
 PROTOCOL_FILE, RECIPE_FILE = "protocol.json", "recipe.toml"
@@ -59,7 +59,7 @@ def read_plan(path: Path) -> tuple[Plan, Recipe]:
     """
     file = path / PROTOCOL_FILE if path.is_dir() else path
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
         version = content["format_version"]
         if version != FORMAT_VERSION:
             raise ValueError(f"format version {version}, not {FORMAT_VERSION}")

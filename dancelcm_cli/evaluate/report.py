@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from dancelcm_cli.evaluate.foreign_names import as_cell, as_code, as_markdown
 from dancelcm_cli.evaluate.results import EvaluationResult, result_from_dict, result_to_dict
 from dancelcm_cli.evaluate.self_check import CHECK_COLUMNS, check_table
 from dancelcm_cli.evaluate.tables import Table, tables
+from dancelcm_cli.plain_files import read_json
 
 
 def write_report(result: EvaluationResult, folder: Path) -> None:
@@ -31,7 +31,7 @@ def read_results(path: Path) -> EvaluationResult:
         InputError: The file is missing, damaged or of another version.
     """
     try:
-        return result_from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return result_from_dict(read_json(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} must be the results.json of an evaluation, but it cannot be read ({error}).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from dancelcm_cli.animate.jobs import read_jobs
 from dancelcm_cli.animate.record import Model
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
+from dancelcm_cli.data.clips import IndexRow
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.data.shard_files import read_index, read_manifest
 from dancelcm_cli.data.skipped import read_skipped
 from dancelcm_cli.data.weight_ledger import hash_record
 from dancelcm_cli.errors import ConfigError, DanceLCMError, InputError
+from dancelcm_cli.preprocess.report import write_report
 from tests.reliability.hostile.limits import MEBIBYTE, measured
 from tests.reliability.hostile.samples import make_shards
 
@@ -29,7 +32,7 @@ JSON: Any = st.recursive(
     | st.floats()
     | st.text(max_size=9)
     | st.sampled_from(
-        ["../x", "/etc/passwd", "a" * 300, "\0", "\ud800", "shard-00000.safetensors"]
+        ["../x", "/etc/passwd", "a" * 300, "\0", "\ud800", "shard-00000.safetensors", "", 10**400]
     ),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=6,
@@ -50,6 +53,7 @@ JSON: Any = st.recursive(
         "seed = " + "9" * 100_000,
         "seed = 0x" + "f" * 100_000,
         "[animate]\nfps = " + "9" * 100_000 + ".0",
+        "[animate]\nfps = " + "9" * 400,
         "seed = 1" + "\n# " + "x" * 2_000_000,
         "a = '''" + "x" * 90_000,
         "\0",
@@ -126,17 +130,18 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@given(changes=st.dictionaries(st.sampled_from(["clip_id", "shard", "fps", "face_box"]), JSON))
-def test_any_row_of_an_index_is_read_or_refused(shards: Path, changes: dict[str, object]) -> None:
+@given(changes=st.dictionaries(st.sampled_from([f.name for f in fields(IndexRow)]), JSON))
+def test_any_row_of_an_index_is_reported_or_refused(shards: Path, changes: dict[str, object]) -> None:
     index = shards / "index.jsonl"
     kept = index.read_text()
     try:
         rows = [json.loads(line) | changes for line in kept.splitlines()]
         index.write_text("".join(json.dumps(row) + "\n" for row in rows))
         for row in read_index(shards):
-            assert (shards / row.shard).resolve().parent == shards.resolve()
+            assert (shards / row.shard).resolve().is_relative_to(shards.resolve())
+        write_report(shards)
     except InputError as error:
-        assert "index.jsonl" in error.message
+        assert str(shards) in error.message
     finally:
         index.write_text(kept)
 
