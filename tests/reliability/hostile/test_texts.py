@@ -131,7 +131,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(changes=st.dictionaries(st.sampled_from([f.name for f in fields(IndexRow)]), JSON))
-def test_any_row_of_an_index_is_reported_or_refused(shards: Path, changes: dict[str, object]) -> None:
+def test_any_row_of_an_index_is_reported_or_refused(
+    shards: Path, changes: dict[str, object]
+) -> None:
     index = shards / "index.jsonl"
     kept = index.read_text()
     try:
