@@ -16,10 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from dancelcm_cli.core.group_norm import GroupNorm
+from dancelcm_cli.core.pieces import in_pieces
 
-# How many numbers a feed-forward layer holds inside at a time: few beside the features of a clip
-# (32 MB in bfloat16), and yet enough to occupy a large GPU.
-PIECE_SIZE = 2**24
 # How many sequences an attention kernel takes: it lays them along the second axis of a CUDA grid.
 MOST_SEQUENCES = 2**16 - 1
 
@@ -97,16 +95,9 @@ class FeedForward(nn.Module):
         self.proj_out = nn.Linear(4 * dim, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map `(..., C)` to `(..., C)`.
-
-        Without gradients, which would keep all of it, it is done piece by piece: the inside is
-        eight times as wide as the tokens. A compiler fuses it instead.
-        """
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._whole(tokens)
-        length = max(1, PIECE_SIZE // self.proj_in.out_features)
-        pieces = torch.split(tokens.flatten(0, -2), length)
-        return torch.cat([self._whole(piece) for piece in pieces]).view(tokens.shape)
+        """Map `(..., C)` to `(..., C)`."""
+        made = in_pieces(self._whole, tokens.flatten(0, -2), self.proj_in.out_features)
+        return made.view(tokens.shape)
 
     def _whole(self, tokens: Tensor) -> Tensor:
         values, gates = self.proj_in(tokens).chunk(2, dim=-1)

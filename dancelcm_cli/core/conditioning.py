@@ -19,6 +19,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from dancelcm_cli.core.attention import ContextKeysValues, attend
+from dancelcm_cli.core.pieces import in_pieces
 from dancelcm_cli.core.vae import Frames, to_pictures
 
 
@@ -178,9 +179,15 @@ class PictureStem(nn.Module):
 
     def forward(self, pictures: Tensor, height: int, width: int) -> Tensor:
         """Encode `pictures`; `height` and `width` are those of the latent grid."""
+
+        def encode(frames: Tensor) -> Tensor:
+            frames = F.adaptive_avg_pool2d(F.silu(self.conv1(frames)), (4 * height, 4 * width))
+            encoded: Tensor = self.conv3(F.silu(self.conv2(frames)))
+            return encoded
+
         frames = rearrange(pictures, "b c f h w -> (b f) c h w")
-        frames = F.adaptive_avg_pool2d(F.silu(self.conv1(frames)), (4 * height, 4 * width))
-        frames = self.conv3(F.silu(self.conv2(frames)))
+        inside = self.conv1.out_channels * pictures.shape[-2] * pictures.shape[-1]
+        frames = in_pieces(encode, frames, inside)
         return self.mixer(rearrange(frames, "(b f) c h w -> b c f h w", b=len(pictures)))
 
 
