@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -184,7 +185,7 @@ def test_a_full_terminal_is_a_full_disk() -> None:
         pytest.skip("needs Linux's /dev/full")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            ["python", "-m", "dancelcm_cli", "--version"],
+            [sys.executable, "-m", "dancelcm_cli", "--version"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
