@@ -1,24 +1,5 @@
 """Small published files, and the model folder that they make."""
 
-from __future__ import annotations
+from tests.models.conftest import converted, published
 
-from pathlib import Path
-
-import pytest
-
-from dancelcm_cli.models.convert import convert
-from dancelcm_cli.models.sources import find_sources
-from dancelcm_cli.progress import SilentProgress
-from tests.models.published import publish
-
-
-@pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish(tmp_path_factory.mktemp("published") / "checkpoints")
-
-
-@pytest.fixture(scope="session")
-def converted(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("converted") / "model"
-    convert(find_sources(published), folder, SilentProgress())
-    return folder
+__all__ = ["converted", "published"]
