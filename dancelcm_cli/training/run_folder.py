@@ -30,6 +30,8 @@ from dancelcm_cli.errors import (
 from dancelcm_cli.plain_files import read_json, refuse_links
 
 COMMANDS = ("train", "distill")
+RECORD = "run.json"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def open_run(
             or the disk is full.
         InterruptedRunError: Ctrl-C or SIGTERM, where the loop does not wait for them.
     """
-    record = output / "run.json"
+    record = output / RECORD
     if not processes.first:
         processes.wait()
         yield _read_inputs(record, inputs.command)
@@ -75,44 +77,62 @@ def open_run(
     if output.is_dir():
         refuse_links(output)
     with claimed(output):
-        if not resume and record.exists():
-            raise InputError(
-                f"{output} must not hold a run already.",
-                hint=f"Continue it with: {resume_command(inputs.command, output)}",
-            )
-        if not resume and (output / "checkpoints").exists():
-            raise InputError(
-                f"{output} must not hold the checkpoints of another run.",
-                hint="Choose another --output, or remove that folder.",
-            )
-        told = False  # whether `resume_command` would do all that was asked for
-        try:
-            if resume:
-                inputs = _read_inputs(record, inputs.command)
-            write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
-            write_json_atomic(output / "environment.json", _environment())
-            write_json_atomic(record, _as_json(inputs))
-            told = True
-            for folder in (output, output / "checkpoints", output / "samples"):
+        if not resume:
+            _require_free(output, inputs.command)
+        # What ends before all is noted is done by the same command again.
+        inputs = _noted(output, inputs, recipe, resume)
+        with _resumable(output, inputs.command, begun=resume):
+            for folder in (output, output / CHECKPOINTS, output / "samples"):
                 remove_temporaries(folder)
             processes.wait()
             yield inputs
-        except (InputError, ConfigError):
-            if not resume and not (output / "checkpoints").exists():
-                record.unlink(missing_ok=True)  # nothing was done: a corrected start finds it free
+
+
+def _require_free(output: Path, command: str) -> None:
+    if (output / RECORD).exists():
+        raise InputError(
+            f"{output} must not hold a run already.",
+            hint=f"Continue it with: {resume_command(command, output)}",
+        )
+    if (output / CHECKPOINTS).exists():
+        raise InputError(
+            f"{output} must not hold the checkpoints of another run.",
+            hint="Choose another --output, or remove that folder.",
+        )
+
+
+def _noted(output: Path, inputs: RunInputs, recipe: Recipe, resume: bool) -> RunInputs:
+    """Write down what is run, and return the inputs; a resumed run has those it began with."""
+    if resume:
+        inputs = _read_inputs(output / RECORD, inputs.command)
+    write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
+    write_json_atomic(output / "environment.json", _environment())
+    write_json_atomic(output / RECORD, _as_json(inputs))
+    return inputs
+
+
+@contextmanager
+def _resumable(output: Path, command: str, *, begun: bool) -> Iterator[None]:
+    """Within, an interruption and a full disk are told with the command that resumes the run.
+
+    One that is refused and has not `begun` is forgotten: a corrected start finds the folder free.
+    """
+    go_on = resume_command(command, output)
+    try:
+        yield
+    except (InputError, ConfigError):
+        if not begun and not (output / CHECKPOINTS).exists():
+            (output / RECORD).unlink(missing_ok=True)
+        raise
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "Interrupted between two steps; the checkpoints are intact.", f"Continue with: {go_on}"
+        ) from None
+    except OSError as error:
+        if error.errno not in DISK_FULL:
             raise
-        except KeyboardInterrupt:
-            hint = f"Continue with: {resume_command(inputs.command, output)}"
-            raise InterruptedRunError(
-                "Interrupted between two steps; the checkpoints are intact.",
-                hint if told else "",
-            ) from None
-        except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            command = resume_command(inputs.command, output)
-            hint = f"Free some space there; the checkpoints are intact. Then type: {command}"
-            raise refused_by_system(error, hint if told else "") from error
+        hint = f"Free some space there; the checkpoints are intact. Then type: {go_on}"
+        raise refused_by_system(error, hint) from error
 
 
 def resume_command(command: str, output: Path) -> str:
