@@ -70,7 +70,8 @@ def typed_command() -> str:
 class StopRequest:
     """Within `with StopRequest() as stop`, `stop.wanted` turns true on the first Ctrl-C or SIGTERM.
 
-    A second signal acts as it would have without us, for work that hangs.
+    A second signal acts as it would have without us, for work that hangs. One that is ignored, as
+    Ctrl-C is where a shell started the process in the background, stays so.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -81,7 +82,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            heard = [n for n in self.SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(

@@ -86,7 +86,7 @@ def _read_recipe(name_or_path: str | Path) -> dict[str, Any]:
     if base not in recipe_names() or RECIPES / f"{base}.toml" == path:
         others = ", ".join(name for name in recipe_names() if RECIPES / f"{name}.toml" != path)
         raise ConfigError(f"extends in {path} must be one of {others}, got {_shown(base)}.")
-    return _merged(_read_recipe(base), table)
+    return _merged(_read_recipe(RECIPES / f"{base}.toml"), table)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def _checked(kind: Any, value: Any, key: str) -> Any:
     """Return `value` as the type `kind` of the schema."""
     if get_origin(kind) is Literal:
         choices = get_args(kind)
-        if value not in choices:
+        if not any(value == choice and type(value) is type(choice) for choice in choices):
             raise ConfigError(
                 f"{key} must be one of {', '.join(map(str, choices))}, got {_shown(value)}.",
                 hint=_did_you_mean(get_close_matches(str(value), map(str, choices), n=1)),

@@ -99,7 +99,7 @@ class NetworkConfig:
     text_tokens: int = 0  # empty-prompt tokens (UniAnimate: 77)
     image_tokens: ImageTokens = "reference"  # what the image tokens of the context are made of
     image_embed_dim: int = 0  # width of the image embedding (CLIP ViT-H: 1024)
-    first_frame: bool = False  # a stem for a given first frame (UniAnimate has one)
+    first_frame: bool = False  # holds UniAnimate's stem for a given first frame, unused
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from dancelcm_cli.config.schema import NetworkConfig, PreprocessConfig, Recipe
+from dancelcm_cli.config.schema import AutoencoderConfig, NetworkConfig, PreprocessConfig, Recipe
 from dancelcm_cli.errors import ConfigError
 
 GROUP_NORM_GROUPS = 32  # the network normalises its channels in this many groups
+AUTOENCODER_GROUPS = 8  # the small autoencoder in these
+SINUSOIDS = 4  # sine and cosine of the row and of the column tell a token its place
 
 LARGEST = 2**63 - 1  # of a whole number in TOML, and of a seed
 
@@ -67,6 +69,7 @@ def validate_recipe(recipe: Recipe) -> None:
     """
     _check_ranges(recipe, prefix="")
     _check_network(recipe.network)
+    _check_autoencoder(recipe.autoencoder)
     _check_sharding(recipe)
     schedule, distill = recipe.schedule, recipe.distill
     if schedule.beta_start >= schedule.beta_end:
@@ -130,9 +133,20 @@ def _check_network(network: NetworkConfig) -> None:
         raise _error(
             "network.head_dim", f"a divisor of network.dim ({network.dim})", network.head_dim
         )
+    if network.context_dim % SINUSOIDS:
+        raise _error("network.context_dim", f"a multiple of {SINUSOIDS}", network.context_dim)
     if network.image_tokens == "clip" and not network.image_embed_dim:
         needed = 'at least 1 where network.image_tokens is "clip"'
         raise _error("network.image_embed_dim", needed, network.image_embed_dim)
+
+
+def _check_autoencoder(autoencoder: AutoencoderConfig) -> None:
+    if autoencoder.width % AUTOENCODER_GROUPS:
+        raise _error("autoencoder.width", f"a multiple of {AUTOENCODER_GROUPS}", autoencoder.width)
+    numbers = 3 * autoencoder.patch_size**2
+    if autoencoder.latent_channels > numbers:
+        most = f"at most {numbers}, the numbers of a patch"
+        raise _error("autoencoder.latent_channels", most, autoencoder.latent_channels)
 
 
 def _check_person(preprocess: PreprocessConfig) -> None:

@@ -30,8 +30,7 @@ class Conditions:
     Shapes: `pose` `(B, 3, F, H, W)` and `reference_pose` `(B, 3, H, W)` pose pictures in [0, 1];
     `reference_latents` `(B, C, h, w)` scaled latents; `image_embeds` `(B, D)` image features;
     `face_latents` `(B, C, h', w')` scaled latents and `face_embeds` `(B, D)` image features of the
-    face crop; `has_face` `(B,)` 1 where there is a face; `first_frame` `(B, 3, F, H, W)` pictures
-    (UniAnimate's optional input).
+    face crop; `has_face` `(B,)` 1 where there is a face.
     """
 
     pose: Tensor
@@ -41,7 +40,6 @@ class Conditions:
     face_latents: Tensor | None = None
     face_embeds: Tensor | None = None
     has_face: Tensor | None = None
-    first_frame: Tensor | None = None
 
     def to(self, target: torch.device | torch.dtype) -> Conditions:
         """Return the conditions on a device or in a precision."""

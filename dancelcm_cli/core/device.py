@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def pick_device(name: Device) -> torch.device:
-    """Return the asked device; `auto` takes a GPU where there is one.
+def require_device(name: Device) -> str:
+    """Return the kind of the asked device; `auto` takes a GPU where there is one.
 
     Raises:
         InputError: the device is not there.
@@ -35,7 +35,19 @@ def pick_device(name: Device) -> torch.device:
             f"--device {name} must be on this machine, got none.",
             hint="Type --device cpu, or install a torch build for that device.",
         )
-    return torch.device(name)
+    return name
+
+
+def pick_device(name: Device) -> torch.device:
+    """Return the asked device; of several GPUs, by its number, the one that this process uses.
+
+    Without a number, each thread would take the first: the one that is current is a thread's own.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    kind = require_device(name)
+    return torch.device(kind, torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
 
 def inference_dtype(precision: InferencePrecision, device: torch.device) -> torch.dtype:

@@ -9,19 +9,11 @@ from typing import TypeVar
 
 import torch
 
-from dancelcm_cli.errors import OutOfMemoryError
+from dancelcm_cli.errors import OutOfMemoryError, ran_out_of_memory
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-CPU_PHRASE = "can't allocate memory"  # torch has an error of its own for GPUs alone
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that there is too little memory, on whatever device."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and CPU_PHRASE in str(error)
 
 
 def with_less_at_once(

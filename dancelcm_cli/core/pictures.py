@@ -49,6 +49,8 @@ def as_pose_pictures(poses: PosePictures | Sequence[Picture]) -> PosePictures:
         if len(sizes) > 1:
             raise InputError(f"The pictures of `pose` must have one size, got {sizes}.")
         return np.stack(frames)
+    if isinstance(poses, np.ndarray):
+        as_frame(poses[0])  # refuses what is none
     return poses  # type: ignore[return-value]
 
 

@@ -52,8 +52,14 @@ from dancelcm_cli.core.sampling import (
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.segments import solver_grid
 from dancelcm_cli.core.unet import DanceUNet
-from dancelcm_cli.core.vae import Frames, encode_frames, iter_decoded, reduction, to_pictures
-from dancelcm_cli.errors import ConfigError, InputError
+from dancelcm_cli.core.vae import (
+    Frames,
+    encode_frames,
+    iter_decoded,
+    require_divisible,
+    to_pictures,
+)
+from dancelcm_cli.errors import ConfigError
 
 FORMAT_VERSION = 1
 
@@ -180,12 +186,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             WeightsMissingError: the network needs an image encoder, and the model has none.
         """
         require_image_encoder(self.unet.config, self.image_encoder)
-        cell = reduction(self.vae) * 2 ** (len(self.unet.config.channel_multipliers) - 1)
-        if image.shape[0] % cell or image.shape[1] % cell:
-            raise InputError(
-                f"Height and width must be multiples of {cell}, got {image.shape[:2]}.",
-                hint="Choose others by --set preprocess.height=... and preprocess.width=...",
-            )
+        require_divisible(image.shape[0], image.shape[1], self.vae, self.unet.config)
         face_latents = None if face is None else self._encode_frame(face)
         return Conditions(
             pose=to_pictures(pose)[None],

@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from dancelcm_cli.config.schema import Device
-from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.device import require_device
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(hours=2)  # the others wait while the first process validates and saves
@@ -59,7 +59,7 @@ def join_processes(device: Device) -> Processes:
     """Join the processes that a launcher started, each on a GPU of its own where there are GPUs."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
-    on_cpu = pick_device(device).type == "cpu"  # without GPUs, it must be told to use the CPU
+    on_cpu = require_device(device) == "cpu"  # without GPUs, it must be told to use the CPU
     state = PartialState(cpu=on_cpu, timeout=PATIENCE)
     atexit.register(_leave)
     return Processes(state.process_index, state.num_processes)

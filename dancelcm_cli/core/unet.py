@@ -103,6 +103,7 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.time_in = nn.Linear(dim, embedding_dim)
         self.time_out = nn.Linear(embedding_dim, embedding_dim)
         self.pose_stem = PictureStem(STEM_CHANNELS, hidden)
+        # Published weights hold one for a given first frame, which no command gives: it is kept.
         self.first_frame_stem = PictureStem(STEM_CHANNELS, hidden) if first_frame else None
         self.reference_pose_stem = PictureStem(reference_channels, hidden)
         self.reference_stem = LatentStem(latent_channels, reference_channels, hidden)
@@ -223,8 +224,6 @@ class DanceUNet(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Return the `frame_features` of `EncodedConditions`: all that depends on the pose."""
         height, width = conditions.reference_latents.shape[2:]
         features = self.pose_stem(conditions.pose, height, width)
-        if conditions.first_frame is not None and self.first_frame_stem is not None:
-            features = features + self.first_frame_stem(conditions.first_frame, height, width)
         return features if keep is None else features * keep.view(-1, 1, 1, 1, 1)
 
     def _image_tokens(self, conditions: Conditions, reference_pose: Tensor) -> Tensor:

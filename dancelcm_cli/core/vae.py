@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dancelcm_cli.core.memory import with_less_at_once
+from dancelcm_cli.errors import InputError
 
 Frames = NDArray[np.uint8]
 
@@ -43,6 +44,28 @@ def reduction(vae: Any) -> int:
     """Return how many pixels along an axis make one latent cell."""
     patch_size = getattr(vae.config, "patch_size", None)
     return int(patch_size or 2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def require_divisible(height: int, width: int, vae: Any, network: Any) -> None:
+    """Refuse pictures that the autoencoder and the network's levels cannot halve so often.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+        vae: The autoencoder.
+        network: The configuration of the UNet, or the recipe's `network` section.
+
+    Raises:
+        InputError: they cannot.
+    """
+    cell = reduction(vae) * 2 ** (len(network.channel_multipliers) - 1)
+    if height % cell or width % cell:
+        raise InputError(
+            f"Height and width must be multiples of {cell} for this network, got {height} x {width}"
+            " pixels.",
+            hint="Choose others by --set preprocess.height=... and preprocess.width=...; shards are"
+            " made again by `dancelcm preprocess` with them.",
+        )
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def load_latest_checkpoint(run: Path, note: Callable[[str], None]) -> Checkpoint
             f"{run} must have a checkpoint to resume from, but all of them are damaged.",
             hint="Start a new run in another folder.",
         )
+    return None
+
+
+def latest_shapes(run: Path) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of the network's weights in the newest checkpoint that can be opened.
+
+    None stands for no checkpoint. The weights themselves are not read.
+    """
+    for folder in reversed(list_checkpoints(run)):
+        path = folder / "network.safetensors"
+        with suppress(InputError, *DAMAGE):
+            require_plain_file(path, "a group of tensors")
+            with safe_open(path, "pt") as file:
+                return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - a handle is no dict
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dancelcm_cli import __version__
 from dancelcm_cli.config.schema import PreprocessConfig, Recipe
-from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.device import require_device
 from dancelcm_cli.core.image_encoder import require_image_encoder
 from dancelcm_cli.core.model_folder import load_image_encoder, load_vae, read_config
 from dancelcm_cli.core.vae import reduction
@@ -34,7 +34,7 @@ def prepare(
         WeightsMissingError: The detector, or an image encoder that the model needs, is not there.
     """
     config = recipe.preprocess
-    pick_device(recipe.device)
+    require_device(recipe.device)
     detector = _detector(config, output)
     manifest = _manifest(config, detector)
     folder = (model or bundled("tiny/teacher")) if config.store == "latents" else None

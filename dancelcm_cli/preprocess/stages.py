@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Device, PreprocessConfig
-from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.device import pick_device, require_device
 from dancelcm_cli.core.model_folder import load_image_encoder, load_vae
 from dancelcm_cli.data.footage import Footage, footage_sha256, open_footage
 from dancelcm_cli.errors import InputError
@@ -115,7 +115,7 @@ def _left_out(footage: Footage, window: Window, rejection: Rejection, frame: Fra
 
 @lru_cache(maxsize=1)
 def _current(settings: StageSettings) -> CurrentVideo:
-    device = pick_device(settings.device).type
+    device = require_device(settings.device)
     return CurrentVideo(PoseFinder(settings.config, settings.detector, device))
 
 

@@ -103,5 +103,6 @@ def _pictures(shards: ShardReader, indices: Sequence[int], count: int) -> Frames
     pictures = []
     for index in indices[:: max(1, len(indices) // count)]:
         frames = clip_frames(shards[index])
-        pictures.append(frames[np.linspace(0, len(frames) - 1, per_clip).round().astype(int)])
+        places = np.linspace(0, len(frames) - 1, min(per_clip, len(frames)))
+        pictures.append(frames[places.round().astype(int)])
     return np.concatenate(pictures)[:count]

@@ -76,7 +76,8 @@ class ClipBatches:
         if shortest < max(num_frames):
             raise InputError(
                 f"Clips must have at least {max(num_frames)} frames, got one of {shortest}.",
-                hint=f"Train on --set train.num_frames={shortest}, or preprocess longer clips.",
+                hint=f"Train on --set train.num_frames={shortest}, distill on --set"
+                f" distill.num_frames={shortest}, or preprocess longer clips.",
             )
         self.shards = shards
         self.indices = list(indices)

@@ -30,13 +30,14 @@ class Average(Generic[Network]):
     def __init__(self, network: Network, compute: ComputeConfig, *, asked: bool) -> None:
         self.device = next(network.parameters()).device
         self._sharded = False
-        self.network = self.target = _frozen_copy(network, share=True)
         if compute.average_device == "cpu":
             self.network = self.target = _on_cpu(_frozen_copy(network))
             if asked:
                 self.target = frozen_precision(_frozen_copy(network), compute)
         elif compute.sharding == "fsdp":
             self.network, self.target = _on_cpu(_frozen_copy(network)), _frozen_copy(network)
+        else:
+            self.network = self.target = _frozen_copy(network, share=True)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over a checkpoint's weights, before they are in shards."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dancelcm_cli.ahead import ahead
+from dancelcm_cli.core.misfits import list_misfits, refuse_misfits, shapes_of
 from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.checkpoints import (
     BestCheckpoint,
+    latest_shapes,
     load_average,
     load_latest_checkpoint,
     mark_best,
@@ -27,11 +29,33 @@ from dancelcm_cli.training.batches import part_of
 from dancelcm_cli.training.journal import Journal, open_journal
 from dancelcm_cli.training.placement import load_weights
 from dancelcm_cli.training.task import Batch, Batches, LoopConfig, Task
-from dancelcm_cli.training.trainer import Trainer
+from dancelcm_cli.training.trainer import Trainer, frozen_names, learnt_weights
 
 LOG_EVERY = 10  # steps between rows of metrics.jsonl
 PREPARED = 3  # batches that are made ahead
 MAX_BAD_STEPS = 20  # non-finite losses in a row after which a run gives up
+
+
+def refuse_impossible(
+    run: Path, task: Task[Any], config: LoopConfig, processes: Processes = ALONE
+) -> None:
+    """Refuse what would fail in the midst of the run, or when it takes up its checkpoint.
+
+    Raises:
+        InputError: a batch cannot be divided evenly; or the newest checkpoint of `run` is of
+            another network.
+    """
+    for count in {task.batches.shape(step)[0] for step in range(config.steps)}:
+        part_of(0, count, 0, parts=processes.count * config.compute.accumulation)
+    found = latest_shapes(run)
+    if found is not None:
+        expected = shapes_of(learnt_weights(task.network, frozen_names(task.network)))
+        refuse_misfits(
+            f"The checkpoints of {run} do not fit the network",
+            list_misfits(expected, found),
+            hint="Resume a run with its own settings: leave out --recipe, and each --set that "
+            "changes the network.",
+        )
 
 
 def run_loop(
@@ -52,9 +76,6 @@ def run_loop(
         InterruptedRunError: Ctrl-C or SIGTERM in any process; a checkpoint is written first.
         DanceLCMError: the loss stayed non-finite; the last checkpoint is intact.
     """
-    for count in {task.batches.shape(step)[0] for step in range(config.steps)}:
-        # Refused now, or in the midst of the run.
-        part_of(0, count, 0, parts=processes.count * config.compute.accumulation)
     checkpoint = load_latest_checkpoint(run, progress.note)
     first = 0 if checkpoint is None else checkpoint.step
     trainer = Trainer(task, config, processes, checkpoint)
@@ -93,9 +114,10 @@ def run_loop(
                     f"Stopped after step {done} of {config.steps}; nothing is lost.",
                     hint=f"Continue with: {command}",
                 )
+    newest = max(first, config.steps)  # a run may be resumed with fewer steps than it has done
     if processes.first:  # a kill may have come before the last time
-        remove_old_checkpoints(run, max(first, config.steps), config.keep_checkpoints)
-    if processes.first and best.step not in (0, config.steps):
+        remove_old_checkpoints(run, newest, config.keep_checkpoints)
+    if processes.first and best.step not in (0, newest):
         load_weights(task.average.network, load_average(run, best.step))
     return best
 

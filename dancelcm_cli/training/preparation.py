@@ -11,7 +11,8 @@ import torch
 
 from dancelcm_cli.config.schema import ComputeConfig, DistillConfig, TrainConfig
 from dancelcm_cli.core.pipeline import DancePipeline
-from dancelcm_cli.core.vae import reduction
+from dancelcm_cli.core.unet import DanceUNet
+from dancelcm_cli.core.vae import reduction, require_divisible
 from dancelcm_cli.data.atomic import atomic_folder
 from dancelcm_cli.data.shards import ShardReader
 from dancelcm_cli.errors import InputError
@@ -30,12 +31,14 @@ WATCHED_CLIPS = 4  # validation clips that are animated and drawn
 class PreparedRun:
     """A task, how long it runs, and how its result becomes a model folder.
 
-    `begin` does what is done once before the first step, and not again by a resumed run.
+    `draw` makes the pictures that are kept beside the shards, for this run and others; `begin` does
+    what is done once before the first step, and not again by a resumed run.
     """
 
     task: Task[Any]
     config: LoopConfig
     save: Callable[[Path], None]
+    draw: Callable[[Progress], object] = lambda progress: None
     begin: Callable[[Progress], object] = lambda progress: None
 
 
@@ -61,11 +64,12 @@ def loop_config(
     )
 
 
-def picture_size(shards: ShardReader, vae: Any) -> tuple[int, int]:
+def picture_size(shards: ShardReader, vae: Any, unet: DanceUNet) -> tuple[int, int]:
     """Return height and width of the pictures behind the shards' latents.
 
     Raises:
-        InputError: the shards hold no latents, or those of another autoencoder.
+        InputError: the shards hold no latents, those of another autoencoder, or of pictures whose
+            size the network cannot halve.
     """
     latents = shards[0].latents
     if latents is None:
@@ -79,8 +83,9 @@ def picture_size(shards: ShardReader, vae: Any) -> tuple[int, int]:
             f"got {latents.shape[0]} in {shards.folder}.",
             hint="Run `dancelcm preprocess` again with --model set to the same model.",
         )
-    cell = reduction(vae)
-    return latents.shape[2] * cell, latents.shape[3] * cell
+    height, width = (side * reduction(vae) for side in latents.shape[2:])
+    require_divisible(height, width, vae, unet.config)
+    return height, width
 
 
 def pose_pictures(

@@ -18,7 +18,7 @@ from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.data.atomic import require_writable
 from dancelcm_cli.errors import DISK_FULL, InputError
 from dancelcm_cli.progress import Progress, RunDisplay, SilentProgress
-from dancelcm_cli.training.loop import run_loop
+from dancelcm_cli.training.loop import refuse_impossible, run_loop
 from dancelcm_cli.training.preparation import PreparedRun
 from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.task import Batch, Batches
@@ -69,8 +69,9 @@ def rehearse(
 ) -> Rehearsal | None:
     """Build a run; train each shape of batch twice, to warm up and for the clock; validate; save.
 
-    All of it is written into a temporary folder on the disk of `output`, which is left alone. Of
-    several processes the first one tells; the others return None.
+    All of it is written into a temporary folder on the disk of `output`, which is left alone; only
+    pose pictures that the recipe keeps stay, beside the shards, for the run itself. Of several
+    processes the first one tells; the others return None.
 
     Raises:
         InputError: the disk has no room for a checkpoint, or cannot be written to.
@@ -83,9 +84,11 @@ def rehearse(
     with _temporary_folder(disk, processes) as folder:
         run = prepare(inputs, folder, short)
         if processes.first:
+            run.draw(progress)
             started = time.perf_counter()
             run.begin(progress)
             watch.beginning = time.perf_counter() - started
+        refuse_impossible(folder, run.task, run.config, processes)
         shapes = steps_by_shape(run.task.batches)
         _train(run, [steps[0] for steps in shapes], folder, watch, processes)
         files = [file for file in (folder / "checkpoints").rglob("*") if file.is_file()]

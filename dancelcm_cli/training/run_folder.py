@@ -46,29 +46,19 @@ class RunInputs:
 
 @contextmanager
 def open_run(
-    output: Path,
-    inputs: RunInputs,
-    recipe: Recipe,
-    processes: Processes = ALONE,
-    *,
-    resume: bool,
+    output: Path, inputs: RunInputs, processes: Processes = ALONE, *, resume: bool
 ) -> Iterator[RunInputs]:
-    """Claim the run folder `output` and yield the inputs to use.
+    """Claim the run folder `output` and yield the inputs to use: a resumed run's are its own.
 
-    A new run writes `recipe.toml`, `run.json` and `environment.json`; a resumed one reads
-    `run.json`. The first process does so for all.
+    The first process does so for all. Nothing is written down yet: see `noted_run`.
 
     Raises:
-        InputError: the folder holds a run already, none (of this command) to resume, or is in use;
-            or the disk is full.
-        InterruptedRunError: Ctrl-C or SIGTERM, where the loop does not wait for them.
+        InputError: the folder holds a run already, none (of this command) to resume, or is in use.
     """
-    record = output / RECORD
     if not processes.first:
-        processes.wait()
-        yield _read_inputs(record, inputs.command)
+        yield processes.gather(inputs)[0]
         return
-    if resume and not record.is_file():
+    if resume and not (output / RECORD).is_file():
         raise InputError(
             f"{output} must hold a run to resume, but it has no run.json.",
             hint="Name the folder of the interrupted run, such as runs/train-20250101-120000; one"
@@ -77,15 +67,13 @@ def open_run(
     if output.is_dir():
         refuse_links(output)
     with claimed(output):
-        if not resume:
+        if resume:
+            inputs = _read_inputs(output / RECORD, inputs.command)
+        else:
             _require_free(output, inputs.command)
-        # What ends before all is noted is done by the same command again.
-        inputs = _noted(output, inputs, recipe, resume)
-        with _resumable(output, inputs.command, begun=resume):
-            for folder in (output, output / CHECKPOINTS, output / "samples"):
-                remove_temporaries(folder)
-            processes.wait()
-            yield inputs
+        for folder in (output, output / CHECKPOINTS, output / "samples"):
+            remove_temporaries(folder)
+        yield processes.gather(inputs)[0]
 
 
 def _require_free(output: Path, command: str) -> None:
@@ -101,27 +89,36 @@ def _require_free(output: Path, command: str) -> None:
         )
 
 
-def _noted(output: Path, inputs: RunInputs, recipe: Recipe, resume: bool) -> RunInputs:
-    """Write down what is run, and return the inputs; a resumed run has those it began with."""
-    if resume:
-        inputs = _read_inputs(output / RECORD, inputs.command)
+@contextmanager
+def noted_run(
+    output: Path,
+    inputs: RunInputs,
+    recipe: Recipe,
+    processes: Processes = ALONE,
+    *,
+    resume: bool,
+) -> Iterator[None]:
+    """Write `recipe.toml`, `run.json` and `environment.json`: from here on the run can be resumed.
+
+    What ended before is done by the same command again. Within, an interruption and a full disk are
+    told with the command that resumes the run; a new run that is refused before its first
+    checkpoint is forgotten, so that a corrected start finds the folder free.
+
+    Raises:
+        InputError: the disk is full.
+        InterruptedRunError: Ctrl-C or SIGTERM, where the loop does not wait for them.
+    """
+    if not processes.first:
+        yield
+        return
     write_text_atomic(output / "recipe.toml", recipe_to_toml(recipe))
     write_json_atomic(output / "environment.json", _environment())
     write_json_atomic(output / RECORD, _as_json(inputs))
-    return inputs
-
-
-@contextmanager
-def _resumable(output: Path, command: str, *, begun: bool) -> Iterator[None]:
-    """Within, an interruption and a full disk are told with the command that resumes the run.
-
-    One that is refused and has not `begun` is forgotten: a corrected start finds the folder free.
-    """
-    go_on = resume_command(command, output)
+    go_on = resume_command(inputs.command, output)
     try:
         yield
     except (InputError, ConfigError):
-        if not begun and not (output / CHECKPOINTS).exists():
+        if not resume and not (output / CHECKPOINTS).exists():
             (output / RECORD).unlink(missing_ok=True)
         raise
     except KeyboardInterrupt:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancelcm_cli.config.schema import Recipe
-from dancelcm_cli.core.device import pick_device
+from dancelcm_cli.core.device import require_device
 from dancelcm_cli.core.processes import Processes, join_processes
 from dancelcm_cli.progress import Progress, SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
-from dancelcm_cli.training.loop import run_loop
+from dancelcm_cli.training.loop import refuse_impossible, run_loop
 from dancelcm_cli.training.preparation import PreparedRun
-from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
+from dancelcm_cli.training.run_folder import RunInputs, noted_run, open_run, resume_command
 from dancelcm_cli.training.student_run import prepare_student
 from dancelcm_cli.training.teacher_run import prepare_teacher
 
@@ -90,18 +90,21 @@ def _run(
     resume: bool,
 ) -> RunSummary:
     started = time.perf_counter()
-    pick_device(recipe.device)  # one that is not there is told before a folder is made
+    require_device(recipe.device)  # one that is not there is told before a folder is made
     processes = join_processes(recipe.device)
     output = processes.gather(output)[0]  # those started a second apart have named two folders
     progress = progress if processes.first else SilentProgress()
     command = resume_command(inputs.command, output)
-    with open_run(output, inputs, recipe, processes, resume=resume) as inputs:
+    with open_run(output, inputs, processes, resume=resume) as inputs:
         run = prepare(inputs, output, recipe)
-        if processes.first:
-            run.begin(progress)
-        best = run_loop(output, run.task, run.config, progress, command, processes)
-        if processes.first:
-            with run.task.average.on_device():
-                run.save(output / "model")
+        refuse_impossible(output, run.task, run.config, processes)
+        with noted_run(output, inputs, recipe, processes, resume=resume):
+            if processes.first:
+                run.draw(progress)
+                run.begin(progress)
+            best = run_loop(output, run.task, run.config, progress, command, processes)
+            if processes.first:
+                with run.task.average.on_device():
+                    run.save(output / "model")
     seconds, steps = time.perf_counter() - started, run.config.steps
     return RunSummary(output, steps, seconds, best.step or steps, best.figures, processes)

@@ -64,8 +64,8 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     vae, schedule = source.vae.to(device), source.schedule.to(device)
     noise_offset = source.config.noise_offset
     network = _network(start, config, recipe).to(device)
-    average = Average(network, recipe.compute, asked=config.target == "average")
-    teacher = _teacher(source.unet.to(device), network.unet, recipe)
+    average = Average(network, recipe.compute, asked=_asks_average(config))
+    teacher = _teacher(source.unet, network.unet, recipe)
     compiled(network, recipe.compute)
     follower = compiled(average.target, recipe.compute)
     target = follower.velocity if config.target == "average" else network.velocity
@@ -90,7 +90,7 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         )
 
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
-    size, num_frames = picture_size(shards, vae), max(config.num_frames)
+    size, num_frames = picture_size(shards, vae, source.unet), max(config.num_frames)
     poses = pose_pictures(shards, size, recipe.compute)
     watched = watched_clips(shards, validation or training, size, num_frames, device)
     sampling = TeacherSampling(
@@ -100,10 +100,6 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     def beside(progress: Progress) -> list[Tensor]:
         kept = output / "teacher.safetensors"
         return teacher_latents(kept, teacher, watched, schedule, sampling, progress)
-
-    def begin(progress: Progress) -> None:
-        poses.prepare(progress)
-        beside(progress)
 
     def validate(step: int) -> dict[str, float]:
         picture, made = picture_path(output, step), beside(SilentProgress())
@@ -126,7 +122,8 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         ),
         loop_config(config, recipe.compute, untrained=False),
         partial(_save, pipeline),
-        begin=begin,
+        draw=poses.prepare,
+        begin=beside,
     )
 
 
@@ -196,7 +193,13 @@ def _teacher(teacher: DanceUNet, student: DanceUNet, recipe: Recipe) -> Velocity
     """Return the teacher: of the first phase's LoRA student, that student without adapters."""
     if recipe.distill.tuning == "lora" and recipe.distill.phase == 1:
         return without_adapters(student, recipe.compute)
-    return velocity_of(frozen_precision(teacher, recipe.compute), recipe.compute)
+    frozen = frozen_precision(teacher.to(student.device), recipe.compute)
+    return velocity_of(frozen, recipe.compute)
+
+
+def _asks_average(config: DistillConfig) -> bool:
+    """Tell whether the target of a step is the average; PeRFlow's is the teacher alone."""
+    return config.target == "average" and config.method != "perflow"
 
 
 def _save(pipeline: DancePipeline, folder: Path) -> None:

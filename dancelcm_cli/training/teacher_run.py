@@ -58,7 +58,7 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     average = Average(network, recipe.compute, asked=False)
     compiled(network, recipe.compute)
     training, validation = split_sources(shards, config.validation_share, recipe.seed)
-    size = picture_size(shards, vae)
+    size = picture_size(shards, vae, unet)
     poses = pose_pictures(shards, size, recipe.compute)
     clips = partial(
         ClipBatches,
@@ -121,7 +121,7 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
         ),
         loop_config(config, recipe.compute, untrained=True),
         partial(save_model, pipeline),
-        begin=poses.prepare,
+        draw=poses.prepare,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Generic
 
@@ -50,7 +50,7 @@ class Trainer(Generic[Batch]):
         self._network = placed(task.network, config.compute, processes)
         task.average.place(config.compute, processes)
         parameters = dict(task.network.named_parameters())
-        self._frozen = {name for name, p in parameters.items() if not p.requires_grad}
+        self._frozen = frozen_names(task.network)
         self._learnt = {name: p for name, p in parameters.items() if p.requires_grad}
         self._optimizer = make_optimizer(config.optimizer, self._learnt.values())
         if checkpoint is not None:
@@ -102,17 +102,12 @@ class Trainer(Generic[Batch]):
         """Return what a resumed run needs, in the first process; the others get no tensors."""
         self.task.average.gather(self.processes)
         groups = {
-            "network": self._learnt_weights(self.task.network),
-            "average": self._learnt_weights(self.task.average.network),
+            "network": learnt_weights(self.task.network, self._frozen),
+            "average": learnt_weights(self.task.average.network, self._frozen),
             "optimizer": optimizer_tensors(self._optimizer, self._learnt),
         }
         tensors = {name: whole_copies(group, self.processes) for name, group in groups.items()}
         return Checkpoint(step, tensors, {"bad_steps": self.bad_steps})
-
-    def _learnt_weights(self, network: nn.Module) -> dict[str, Tensor]:
-        """Return what learns of `network` or its average, and its buffers."""
-        weights = network.state_dict()
-        return {name: value for name, value in weights.items() if name not in self._frozen}
 
     def _rate(self, step: int) -> float:
         return learning_rate(self.config.optimizer, step, self.config.steps)
@@ -120,6 +115,16 @@ class Trainer(Generic[Batch]):
     def _decay(self, step: int) -> float:
         decay = self.config.ema_decay
         return min(decay, (1 + step) / (10 + step)) if self.config.ema_warmup else decay
+
+
+def frozen_names(network: nn.Module) -> set[str]:
+    """Return the names of the weights that do not learn."""
+    return {name for name, weight in network.named_parameters() if not weight.requires_grad}
+
+
+def learnt_weights(network: nn.Module, frozen: Collection[str]) -> dict[str, Tensor]:
+    """Return what learns of a network or its average, and its buffers: all but the `frozen`."""
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
 
 
 def _numbers(losses: Mapping[str, Tensor]) -> dict[str, float]:

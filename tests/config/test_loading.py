@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dancelcm_cli.config.loading import load_recipe, recipe_names, setting_keys
+from dancelcm_cli.config.loading import RECIPES, load_recipe, recipe_names, setting_keys
 from dancelcm_cli.config.schema import DistillConfig, Recipe
 from dancelcm_cli.errors import ConfigError
 
@@ -75,6 +75,8 @@ def test_an_override_is_read_as_toml_or_else_as_text(
         ("animate.guidance_scale=true", "animate.guidance_scale must be a number, got true"),
         ("evaluate.allow_missing=yes", 'evaluate.allow_missing must be true or false, got "yes"'),
         ("animate.sampler=euler", "animate.sampler must be one of edge_renoise, ddim, lcm"),
+        ("preprocess.person=2.0", "preprocess.person must be one of .*, got 2.0"),
+        ("distill.phase=true", "distill.phase must be one of 1, 2, got true"),
         ("animate.sampler=[1]", r"animate.sampler must be one of .*, got \[1\]"),
         ("train.num_frames=a", 'train.num_frames\\[0\\] must be a whole number, got "a"'),
         ("network.channel_multipliers=['a','b']", r"channel_multipliers\[0\] must be a whole"),
@@ -151,6 +153,14 @@ def test_a_recipe_may_start_from_a_bundled_one(tmp_path: Path) -> None:
     mine, base = load_recipe(path), load_recipe("unianimate")
     assert mine.distill.steps == 7
     assert mine == replace(base, distill=replace(base.distill, steps=7))
+
+
+def test_what_a_recipe_extends_is_never_a_file_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny").write_text('extends = "tiny"\nseed = 8\n')
+    assert load_recipe(Path("tiny")) == replace(load_recipe(RECIPES / "tiny.toml"), seed=8)
 
 
 @pytest.mark.parametrize("base", ["nothing", "../tiny"])

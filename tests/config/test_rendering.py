@@ -40,7 +40,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    """A recipe with values of its own in many places; the network stays a valid one."""
+    """A recipe with values of its own in many places; the networks stay valid ones."""
 
     def changed(settings: Any) -> Any:
         hints = get_type_hints(type(settings))
@@ -57,6 +57,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     segments = draw(st.sampled_from([1, 2, 5, 10]))
     return replace(
         recipe,
+        autoencoder=Recipe().autoencoder,
         network=load_recipe(draw(st.sampled_from(recipe_names()))).network,
         preprocess=replace(recipe.preprocess, max_people=0),
         distill=replace(recipe.distill, segments=segments, grid_size=50),

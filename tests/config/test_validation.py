@@ -80,6 +80,12 @@ def test_real_numbers_are_finite_and_not_negative(key: str, value: str) -> None:
         (["network.dim=48"], "network.dim must be a multiple of 32, got 48"),
         (["network.head_dim=24"], r"network.head_dim must be a divisor of network.dim \(64\)"),
         (["network.image_tokens=clip"], "network.image_embed_dim must be at least 1"),
+        (["network.context_dim=130"], "network.context_dim must be a multiple of 4, got 130"),
+        (["autoencoder.width=100"], "autoencoder.width must be a multiple of 8, got 100"),
+        (
+            ["autoencoder.patch_size=4", "autoencoder.latent_channels=49"],
+            "autoencoder.latent_channels must be at most 48, the numbers of a patch, got 49",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_range(overrides: list[str], message: str) -> None:

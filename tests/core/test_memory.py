@@ -7,10 +7,10 @@ import torch
 
 from dancelcm_cli.core.clip_predictor import ClipPredictor, Execution
 from dancelcm_cli.core.conditioning import Conditions
-from dancelcm_cli.core.memory import ran_out_of_memory, with_less_at_once
+from dancelcm_cli.core.memory import with_less_at_once
 from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.unet import DanceUNet
-from dancelcm_cli.errors import OutOfMemoryError
+from dancelcm_cli.errors import OutOfMemoryError, ran_out_of_memory
 
 
 def nothing_to_move() -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from PIL import Image
 
 from dancelcm_cli.config.schema import NoisePrior, ScheduleConfig
@@ -283,8 +284,16 @@ def test_sizes_that_the_network_cannot_halve_are_refused(
     make_pipeline: MakePipeline, pictures: dict[str, Any]
 ) -> None:
     image = pictures["image"][:-4]
-    with pytest.raises(InputError, match=r"multiples of 8, got \(28, 16\)"):
+    with pytest.raises(InputError, match="multiples of 8 for this network, got 28 x 16"):
         make_pipeline()(**{**pictures, "image": image})
+
+
+@pytest.mark.parametrize("poses", [np.ones((2, 32, 16, 3)), np.zeros((2, 32, 16), np.uint8)])
+def test_poses_that_are_no_pictures_are_refused(
+    make_pipeline: MakePipeline, pictures: dict[str, Any], poses: NDArray[Any]
+) -> None:
+    with pytest.raises(InputError, match="A picture must be"):
+        make_pipeline()(**{**pictures, "pose": poses})
 
 
 def test_the_schedule_is_that_of_the_scheduler_folder(

@@ -196,6 +196,7 @@ def test_clips_that_are_too_short_are_refused_with_a_length_that_fits(shards: Pa
     with pytest.raises(InputError, match="at least 7 frames, got one of 6") as caught:
         clip_batches(shards, num_frames=(7,))
     assert "train.num_frames=6" in caught.value.hint
+    assert "distill.num_frames=6" in caught.value.hint
 
 
 def test_clips_of_frames_alone_train_no_network(picture_shards: Path) -> None:

@@ -17,12 +17,17 @@ from torch import Tensor, nn
 
 from dancelcm_cli.config.schema import ComputeConfig, OptimizerConfig
 from dancelcm_cli.core.noise import generator
-from dancelcm_cli.data.checkpoints import BestCheckpoint, list_checkpoints, load_latest_checkpoint
+from dancelcm_cli.data.checkpoints import (
+    BestCheckpoint,
+    list_checkpoints,
+    load_average,
+    load_latest_checkpoint,
+)
 from dancelcm_cli.data.jsonl import read_rows
 from dancelcm_cli.errors import DanceLCMError, InputError, InterruptedRunError
 from dancelcm_cli.progress import RunDisplay, SilentProgress, SilentRunDisplay
 from dancelcm_cli.training.ema import Average
-from dancelcm_cli.training.loop import MAX_BAD_STEPS, run_loop
+from dancelcm_cli.training.loop import MAX_BAD_STEPS, refuse_impossible, run_loop
 from dancelcm_cli.training.task import Criterion, LoopConfig, Task
 from tests.reliability.timed_figures import without_times
 
@@ -195,8 +200,32 @@ def test_a_batch_in_parts_teaches_the_same(tmp_path: Path, compute: ComputeConfi
 def test_a_batch_that_cannot_be_divided_is_refused_before_the_first_step(tmp_path: Path) -> None:
     config = replace(CONFIG, compute=ComputeConfig(accumulation=3))
     with pytest.raises(InputError, match="got 4 clips for 3 parts"):
-        run(tmp_path, make_task(), config=config)
-    assert not list(tmp_path.iterdir())
+        refuse_impossible(tmp_path, make_task(), config)
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_its_weights(tmp_path: Path) -> None:
+    task = make_task()
+    refuse_impossible(tmp_path, task, CONFIG)  # there is none yet
+    run(tmp_path, task)
+    refuse_impossible(tmp_path, task, CONFIG)
+    wider, deeper = nn.Linear(3, 1), nn.Sequential(nn.Linear(2, 1))
+    for network, misfit in ((wider, "misshapen weight"), (deeper, "missing 0.bias")):
+        with pytest.raises(InputError, match=misfit) as caught:
+            refuse_impossible(tmp_path, replace(task, network=network), CONFIG)
+        assert "leave out --recipe" in caught.value.hint
+
+
+def test_a_run_resumed_with_fewer_steps_than_it_has_done_keeps_what_was_best(
+    tmp_path: Path,
+) -> None:
+    half = CONFIG.steps // 2
+    figures = {half: 2.0, CONFIG.steps: 1.0}
+    config = replace(CONFIG, validate_every=half, checkpoint_every=half, keep_checkpoints=2)
+    run(tmp_path, make_task(figures=figures), config=config)
+    task = make_task(figures=figures)
+    assert run(tmp_path, task, config=replace(config, steps=half)).step == half
+    best = load_average(tmp_path, half)
+    assert torch.equal(task.average.network.weight, best["weight"])
 
 
 def test_nothing_is_lost_when_ctrl_c_comes_between_two_steps(tmp_path: Path) -> None:

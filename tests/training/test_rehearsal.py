@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from dancelcm_cli.progress import SilentProgress
 from dancelcm_cli.training.autoencoder_run import prepare_autoencoder
 from dancelcm_cli.training.batches import ClipBatches
 from dancelcm_cli.training.pose_pictures import DrawnPoses
+from dancelcm_cli.training.preparation import PreparedRun
 from dancelcm_cli.training.rehearsal import Rehearsal, rehearse, steps_by_shape
 from dancelcm_cli.training.run_folder import RunInputs
 from dancelcm_cli.training.runs import distill_student
@@ -54,6 +56,19 @@ def test_a_rehearsal_of_a_distillation_tells_what_the_run_takes_and_leaves_nothi
     )
     network = prepare_student(inputs, output, recipe).task.network
     assert rehearsal.trainable_parameters == sum(p.numel() for p in network.parameters())
+
+
+def test_what_is_drawn_for_the_run_as_well_is_not_counted(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    def prepare(inputs: RunInputs, output: Path, recipe: Recipe) -> PreparedRun:
+        run = prepare_teacher(inputs, output, recipe)
+        return replace(run, draw=lambda progress: time.sleep(0.3))
+
+    inputs = RunInputs("train", shards, teacher)
+    recipe = make_recipe("train.batch_size=1")
+    rehearsal = told(rehearse(prepare, inputs, tmp_path / "new", recipe, SILENT))
+    assert rehearsal.beginning_seconds < 0.3
 
 
 def test_a_rehearsal_of_adapters_counts_them_alone(

@@ -1,6 +1,8 @@
 import errno
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,13 +10,24 @@ import pytest
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.errors import SAME_AGAIN, ConfigError, InputError, refused_by_system
-from dancelcm_cli.training.run_folder import RunInputs, open_run, resume_command
+from dancelcm_cli.training.run_folder import RunInputs, noted_run, open_run, resume_command
 
 INPUTS = RunInputs("train", Path("shards"), None)
 
 
+@contextmanager
+def running(
+    output: Path, inputs: RunInputs = INPUTS, *, resume: bool = False, seed: int = 7
+) -> Iterator[RunInputs]:
+    with (
+        open_run(output, inputs, resume=resume) as used,
+        noted_run(output, used, Recipe(seed=seed), resume=resume),
+    ):
+        yield used
+
+
 def start(output: Path, inputs: RunInputs = INPUTS, *, resume: bool = False) -> RunInputs:
-    with open_run(output, inputs, Recipe(seed=7), resume=resume) as used:
+    with running(output, inputs, resume=resume) as used:
         return used
 
 
@@ -49,14 +62,24 @@ def test_a_used_folder_is_refused_with_the_command_that_continues_it(tmp_path: P
 def test_a_run_that_is_refused_before_its_first_step_leaves_the_folder_free(
     tmp_path: Path, error: type[Exception]
 ) -> None:
-    with pytest.raises(error), open_run(tmp_path, INPUTS, Recipe(), resume=False):
+    with pytest.raises(error), running(tmp_path):
         raise error("misspelt")
     corrected = RunInputs("train", tmp_path / "shards", None)
     assert start(tmp_path, corrected) == corrected
 
 
+def test_a_resume_that_is_refused_leaves_the_recipe_as_it_was(tmp_path: Path) -> None:
+    start(tmp_path)
+    with pytest.raises(ConfigError), open_run(tmp_path, INPUTS, resume=True):
+        raise ConfigError("nothing of it fits")
+    assert load_recipe(tmp_path / "recipe.toml") == Recipe(seed=7)
+    with pytest.raises(InputError), running(tmp_path, resume=True, seed=8):
+        raise InputError("a shard is damaged")
+    assert load_recipe(tmp_path / "recipe.toml") == Recipe(seed=8)
+
+
 def test_a_run_with_a_checkpoint_is_never_given_up(tmp_path: Path) -> None:
-    with pytest.raises(InputError), open_run(tmp_path, INPUTS, Recipe(), resume=False):
+    with pytest.raises(InputError), running(tmp_path):
         (tmp_path / "checkpoints").mkdir()
         raise InputError("a shard is damaged")
     start(tmp_path, resume=True)
@@ -81,7 +104,7 @@ def test_what_was_asked_of_a_resume_is_asked_again_where_it_could_not_be_noted(
     assert refused_by_system(refused.value).hint.endswith(SAME_AGAIN)
     with monkeypatch.context() as disk:
         disk.setattr(os, "replace", replace)
-        with pytest.raises(InputError) as error, open_run(tmp_path, INPUTS, Recipe(), resume=True):
+        with pytest.raises(InputError) as error, running(tmp_path, resume=True):
             raise full
     assert error.value.hint.endswith(resume_command("train", tmp_path))
 
@@ -104,7 +127,7 @@ def test_a_run_is_resumed_by_the_command_that_began_it(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with (
-        open_run(tmp_path, INPUTS, Recipe(), resume=False),
+        running(tmp_path),
         pytest.raises(InputError, match="must not be in use"),
     ):
         start(tmp_path, resume=True)

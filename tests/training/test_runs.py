@@ -127,7 +127,7 @@ def test_what_saves_memory_changes_little(
         recipe = make_recipe(*overrides, "train.image_steps=1")
         start(data, tmp_path / name, init, recipe, SILENT, resume=False)
     ours, theirs = (read_rows(tmp_path / name / "metrics.jsonl")[0] for name in ("saving", "plain"))
-    assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02, abs=2e-4)
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.02, abs=1e-3)
     assert ours["loss"] != theirs["loss"]
     for tensors in latest(tmp_path / "saving").tensors.values():
         assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
@@ -281,6 +281,32 @@ def test_latents_of_another_autoencoder_are_refused(
     init = tmp_path / "vae" / "model"
     with pytest.raises(InputError, match="must have 3 channels for this autoencoder, got 4"):
         train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
+
+
+def test_pictures_that_the_network_cannot_halve_are_refused(
+    tmp_path: Path, shards: Path, picture_shards: Path, make_recipe: MakeRecipe
+) -> None:
+    levels = ["channel_multipliers=[1,1,1,1,1]", "attention_levels=[true,true,true,true,true]"]
+    small = (f"autoencoder.{size}" for size in ("latent_channels=4", "width=8"))
+    recipe = make_recipe("train.steps=1", *(f"network.{level}" for level in levels), *small)
+    train_autoencoder(picture_shards, tmp_path / "vae", None, recipe, SILENT, resume=False)
+    init = tmp_path / "vae" / "model"
+    with pytest.raises(InputError, match="multiples of 128 for this network, got 64 x 64"):
+        train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
+
+
+def test_a_resume_with_another_network_is_refused_and_forgotten(
+    tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    recipe, run = make_recipe("distill.steps=1", "distill.batch_size=1"), tmp_path / "run"
+    distill_student(shards, run, teacher, recipe, SILENT, resume=False)
+    kept = (run / "recipe.toml").read_text()
+    for change in ("distill.auxiliary_weight=0", "distill.face=none", "distill.tuning=lora"):
+        other = make_recipe("distill.steps=2", "distill.batch_size=1", change)
+        with pytest.raises(InputError, match="do not fit the network") as caught:
+            distill_student(shards, run, teacher, other, SILENT, resume=True)
+        assert "leave out --recipe" in caught.value.hint
+        assert (run / "recipe.toml").read_text() == kept
 
 
 def test_a_run_with_a_wrong_input_can_be_started_again(

@@ -129,7 +129,7 @@ def _read_checkpoint(folder: Path, path: Path) -> None:
 
 def _resume(folder: Path, path: Path) -> None:
     inputs = RunInputs("train", folder, None)
-    with open_run(folder, inputs, Recipe(), resume=True):
+    with open_run(folder, inputs, resume=True):
         pass
 
 

@@ -29,7 +29,7 @@ from dancelcm_cli.data.clips import Clip, make_clip_id
 from dancelcm_cli.data.shards import ShardWriter
 from dancelcm_cli.data.weight_ledger import HashRecord, record_hash
 from dancelcm_cli.models.lora import write_lora
-from dancelcm_cli.training.run_folder import RunInputs, open_run
+from dancelcm_cli.training.run_folder import RunInputs, noted_run
 
 MANIFEST = {"preprocess": {"height": 48, "width": 32}, "detector": {"name": "blazepose"}}
 ENCODED = {  # what a file of each suffix is encoded by, small and quick
@@ -142,7 +142,8 @@ def make_checkpoints(folder: Path) -> None:
 
 def make_run(folder: Path) -> None:
     """Write a run folder that can be resumed."""
-    with open_run(folder, RunInputs("train", folder, None), Recipe(), resume=False):
+    inputs = RunInputs("train", folder, None)
+    with noted_run(folder, inputs, Recipe(), resume=False):
         pass
 
 

@@ -142,7 +142,7 @@ def test_no_link_in_a_run_folder_is_written_through(
     with (
         untouched(outside),
         pytest.raises(InputError, match=f"got a link: {name}"),
-        open_run(run, inputs, Recipe(), resume=True),
+        open_run(run, inputs, resume=True),
     ):
         pass
 
