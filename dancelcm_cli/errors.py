@@ -73,8 +73,9 @@ class InterruptedRunError(DanceLCMError):
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether `error` is of missing memory: libraries have classes of their own for that."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     said = str(error).lower()
-    return isinstance(error, MemoryError) or any(phrase in said for phrase in OUT_OF_MEMORY_PHRASES)
+    return named or any(phrase in said for phrase in OUT_OF_MEMORY_PHRASES)
 
 
 def refused_by_system(error: OSError, hint: str = "") -> DanceLCMError:
