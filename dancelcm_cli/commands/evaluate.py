@@ -29,7 +29,7 @@ from dancelcm_cli.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
     from dancelcm_cli.core.processes import Processes
-    from dancelcm_cli.evaluate.generation import Generate, Maker
+    from dancelcm_cli.evaluate.generation import Maker
     from dancelcm_cli.evaluate.plan import Plan
     from dancelcm_cli.evaluate.results import EvaluationResult
     from dancelcm_cli.evaluate.self_check import Check
@@ -50,7 +50,10 @@ DatasetOption = Annotated[
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the test videos.", show_default="datasets/<dataset>"),
+    typer.Option(
+        help="Folder of the test videos.",
+        show_default="$DANCELCM_DATA/<dataset>, else datasets/<dataset>; dance: the bundled videos",
+    ),
 ]
 TruthOption = Annotated[
     Path | None, typer.Option(help="Folder of the true videos, for --dataset folder.")
@@ -127,7 +130,8 @@ RepeatOption = Annotated[
     typer.Option(
         "--repeat",
         metavar="REPORT",
-        help="Do exactly what an earlier evaluation did; only --output and --device may be added.",
+        help="Do what an earlier evaluation did: its settings, the same models, and the videos as "
+        "they are by now; only --output, --device and --self-check may be added.",
     ),
 ]
 OutputOption = Annotated[
@@ -178,7 +182,7 @@ def evaluate(
     given = dataset, data, truth, ids, predictions, model, recipe, settings, *flags.values()
     if repeat is not None and any(value not in (None, False) for value in (*given, bounds)):
         raise ConfigError(
-            "--repeat must come alone, or with --output and --device.",
+            "--repeat must come alone, or with --output, --device and --self-check.",
             hint=f"Type: dancelcm evaluate --repeat {repeat}",
         )
     resolved = resolve_recipe(recipe, settings, {**flags, "device": device})
@@ -238,8 +242,11 @@ def _run(
     from dancelcm_cli.evaluate.runner import evaluate_dataset
 
     bounding = (plan.models or (bundled("tiny/student"),))[0] if plan.bounds else None
+    test_set = open_dataset(plan.dataset, plan.data, plan.truth, plan.ids)
+    if plan.truth is None:  # elsewhere, --repeat would look for the data set in other places
+        plan = replace(plan, data=test_set.root)
     result = evaluate_dataset(
-        open_dataset(plan.dataset, plan.data, plan.truth, plan.ids),
+        test_set,
         report,
         recipe,
         progress,
@@ -293,7 +300,6 @@ def _self_check(recipe: Recipe, report: Path, progress: Progress) -> tuple[Check
 def _makers(models: Sequence[Path], bounding: Path | None, recipe: Recipe) -> Iterator[Maker]:
     """Yield each model at each number of steps; what the last one loaded is free by then."""
     from dancelcm_cli.evaluate.bounds import round_trip
-    from dancelcm_cli.evaluate.generation import Maker
 
     if bounding is not None:
         yield round_trip(bounding, recipe)
@@ -302,17 +308,17 @@ def _makers(models: Sequence[Path], bounding: Path | None, recipe: Recipe) -> It
         name = path.parent.name if path.name == "model" else path.name  # a run's is called "model"
         for steps in recipe.evaluate.steps:
             animate = replace(recipe.animate, steps=steps)
-            generate = _animator(model, replace(recipe, animate=animate))
             row = f"{name}, {steps} step{'s' if steps > 1 else ''}"
             guided = 1 if animate.guidance_scale == 1.0 else 2  # with and without conditions
-            yield Maker(row, model, animate, recipe.seed, generate, steps * guided)
+            yield _animating(row, model, replace(recipe, animate=animate), steps * guided)
 
 
-def _animator(model: Path, recipe: Recipe) -> Generate:
-    """Return what predicts a test video by animating its reference frame with `model`."""
+def _animating(row: str, model: Path, recipe: Recipe, network_calls: int) -> Maker:
+    """Return what predicts test videos by animating their reference frames with `model`."""
     from dancelcm_cli.animate.animator import Animator
     from dancelcm_cli.animate.prediction import predict_frames
     from dancelcm_cli.evaluate.datasets import TestVideo
+    from dancelcm_cli.evaluate.generation import Maker
 
     @cache
     def animator() -> Animator:  # not loaded where all predictions are there
@@ -322,4 +328,4 @@ def _animator(model: Path, recipe: Recipe) -> Generate:
         index = video.reference_index
         predict_frames(animator(), video.reference, index, video.driving, output)
 
-    return generate
+    return Maker(row, model, recipe, generate, network_calls, animator)

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,7 +78,8 @@ def _locked(file: Path, what: Path) -> Iterator[None]:
         raise _in_use(what, _read_owner(owner)) from None
     try:
         us = Owner(os.getpid(), socket.gethostname(), typed_command())
-        write_json_atomic(owner, asdict(us))
+        with suppress(OSError):  # a full disk: who is refused is told less
+            write_json_atomic(owner, asdict(us))
         yield
     finally:
         owner.unlink(missing_ok=True)

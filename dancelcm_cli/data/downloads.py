@@ -37,21 +37,12 @@ from dancelcm_cli.errors import (
 )
 from dancelcm_cli.progress import Progress, SilentProgress
 
-__all__ = ["fetch_file", "fetch_files", "find_weights", "verify_file"]
+__all__ = ["fetch_files", "find_weights", "verify_file"]
 
 OFFLINE_VARIABLES = ("DANCELCM_OFFLINE", "HF_HUB_OFFLINE")
 YES = ("1", "true", "yes", "on")
 
 Consent = Callable[[Licence, Sequence[str]], bool]
-
-
-def fetch_file(name: str, folder: Path | None = None, progress: Progress | None = None) -> Path:
-    """Return the file of the weights `name`, fetched if it is not there.
-
-    Its licence must have been accepted before. Raises what `fetch_files` raises.
-    """
-    (path,) = fetch_files([name], folder, progress=progress)
-    return path
 
 
 def fetch_files(

@@ -77,21 +77,21 @@ def list_pictures(folder: Path) -> list[Path]:
             for path in folder.iterdir()
             if path.is_file() and not path.name.startswith(".") and is_picture(path)
         ),
-        key=_natural_key,
+        key=lambda path: natural_key(path.name),
     )
+
+
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Return what to sort by so that `frame2` comes before `frame10`, and numbers before text."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    # The text stays part of the key: "2" and "02" are equal numbers but different names.
+    return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 def _open(path: Path) -> Image.Image:
     """Open a picture of one of the kinds that Pillow reads by itself."""
     Image.init()
     return Image.open(path, formats=[kind for kind in KINDS if kind in Image.OPEN])
-
-
-def _natural_key(path: Path) -> list[tuple[bool, int, str]]:
-    """Return what to sort by so that `frame2` comes before `frame10`, and numbers before text."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
-    # The text stays part of the key: "2" and "02" are equal numbers but different names.
-    return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 def _to_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:

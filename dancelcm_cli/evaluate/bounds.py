@@ -40,7 +40,7 @@ def round_trip(model: Path, recipe: Recipe) -> Maker:
                 Image.fromarray(decoded).save(output / f"{index:06d}.png")
                 index += 1
 
-    return Maker(ROUND_TRIP, model, recipe.animate, recipe.seed, generate)
+    return Maker(ROUND_TRIP, model, recipe, generate, load=autoencoder)
 
 
 def _through(autoencoder: Any, frames: Frames) -> Frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from dancelcm_cli.evaluate.datasets import TestVideo
@@ -50,10 +50,17 @@ def repeat_reference() -> Candidate:
     return Candidate(REPEATED_REFERENCE, "", frames)
 
 
-def show_predictions(name: str, source: str, predictions: Mapping[str, FrameSource]) -> Candidate:
-    """Return the candidate that shows `predictions`, by the name of their video."""
+def show_predictions(
+    name: str, source: str, predictions: Mapping[str, FrameSource], whole: bool = False
+) -> Candidate:
+    """Return the candidate that shows `predictions`, by the name of their video.
+
+    `whole` says that they are known to show all of the source frame, whatever shape they have.
+    """
 
     def frames(video: TestVideo, protocol: Protocol) -> Iterator[Frame]:
+        if whole:
+            protocol = replace(protocol, prediction_view="source")
         true_height, true_width = video.reference.shape[:2]
         for frame in predictions[video.name].frames(range(len(video.scored_indices))):
             height, width = frame.shape[:2]

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dancelcm_cli.core.device import peak_memory
+import torch
+
+from dancelcm_cli.core.memory_meter import peak_bytes, restart_peak
 from dancelcm_cli.data.atomic import write_json_atomic
 from dancelcm_cli.plain_files import read_json
 
@@ -18,11 +20,13 @@ COST_SUFFIX = ".cost.json"  # VIDEO.cost.json lies beside the folder VIDEO
 
 @dataclass(frozen=True)
 class Cost:
-    """What an animation costs; `memory` is in bytes, None where the system does not tell.
+    """What an animation costs; `memory` is in bytes, None where it was not recorded.
 
     `network_calls` are those of a window of frames. `seconds_per_frame` is the median over videos,
-    so that the first one's loading of the model does not count; `memory` is the most that the
-    process, or on a GPU its tensors, took.
+    so that of three or more what a process does only once, such as compiling or loading detectors,
+    does not count; the model is loaded before. `memory` is the most that tensors took on a GPU
+    while a video was made; without a GPU it is the most that the process took meanwhile, and where
+    the system cannot forget an earlier peak, as only Linux can, since it started.
     """
 
     network_calls: int
@@ -33,11 +37,12 @@ class Cost:
 @contextmanager
 def record_cost(video: Path, num_frames: int) -> Iterator[None]:
     """Keep beside the folder `video` how long each of its `num_frames` takes to be made."""
+    device = _measured_device()
+    restart_peak(device)
     start = time.perf_counter()
     yield
     seconds = (time.perf_counter() - start) / num_frames
-    cost = {"seconds_per_frame": seconds, "memory": peak_memory()}
-    write_json_atomic(_path(video), cost)
+    write_json_atomic(_path(video), {"seconds_per_frame": seconds, "memory": peak_bytes(device)})
 
 
 def read_cost(folder: Path, videos: Sequence[str], network_calls: int) -> Cost | None:
@@ -50,6 +55,12 @@ def read_cost(folder: Path, videos: Sequence[str], network_calls: int) -> Cost |
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Cost(network_calls, float(seconds), max(memories, default=None))
+
+
+def _measured_device() -> torch.device:
+    """Return the GPU if this process computes on one, else the CPU, whose memory is its own."""
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.device("cuda" if on_gpu else "cpu")
 
 
 def _path(video: Path) -> Path:

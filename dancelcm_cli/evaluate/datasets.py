@@ -16,6 +16,7 @@ from pathlib import Path
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate import tiktok, ubc
+from dancelcm_cli.evaluate.foreign_names import read_lines, require_name
 from dancelcm_cli.evaluate.protocol import Frame, Geometry
 from dancelcm_cli.evaluate.sources import FrameSource, Split, list_sources
 
@@ -92,7 +93,8 @@ def open_dataset(
         ids: A text file with the names of the videos to take in place of the usual ones.
 
     Raises:
-        InputError: The name is unknown, or the data set is not there or not complete.
+        InputError: The name is unknown, the data set is not there or not complete, or the name of
+            a video leads out of its folder.
     """
     if truth is not None and name != "folder":
         raise InputError(
@@ -146,6 +148,8 @@ def _open_published(
 
 
 def _dataset(name: str, root: Path, split: Split, geometry: Geometry) -> Dataset:
+    for video in split.sources:
+        require_name(video, root)
     videos = (TestVideo(name, source, source.path) for name, source in split.sources.items())
     return Dataset(name, split.label, root, tuple(videos), geometry, split.notes)
 
@@ -154,9 +158,11 @@ def _read_ids(path: Path) -> tuple[str, ...]:
     """Return the names in a text file, one a line."""
     if not path.is_file():
         raise InputError(f"--ids must be a text file, got {path}.", hint="Write a name a line.")
-    names = tuple(dict.fromkeys(path.read_text(encoding="utf-8").split()))
+    names = tuple(dict.fromkeys(read_lines(path)))
     if not names:
         raise InputError(f"{path} must name videos, got none.", hint="Write a name a line.")
+    for name in names:
+        require_name(name, path)
     return names
 
 

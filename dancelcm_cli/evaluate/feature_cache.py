@@ -9,20 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+import numpy as np
 
-from dancelcm_cli.data.atomic import atomic_path
-from dancelcm_cli.data.weight_files import file_sha256, weights_folder
+from dancelcm_cli.data.array_cache import cached_arrays
 from dancelcm_cli.evaluate.clip_features import Features
 from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.protocol import Protocol
-from dancelcm_cli.evaluate.sources import FrameSource, PictureFolder
+from dancelcm_cli.evaluate.sources import content_sha256
 
 FORMAT_VERSION = 1
+KIND = "features"  # of array, in the cache folder
 _CHOICES = ("height", "width", "resize", "geometry", "fvd_stride", "fvd_resize", "fvd_codec")
 
 
@@ -30,7 +27,7 @@ def features_key(video: TestVideo, protocol: Protocol, weights_sha256: str) -> s
     """Return the name of the features of the true frames of `video`."""
     key = {
         "format_version": FORMAT_VERSION,
-        "frames": _content_sha256(video.truth),
+        "frames": content_sha256(video.truth),
         "indices": [*video.scored_indices],
         "protocol": {name: getattr(protocol, name) for name in _CHOICES},
         "weights": weights_sha256,
@@ -40,20 +37,5 @@ def features_key(video: TestVideo, protocol: Protocol, weights_sha256: str) -> s
 
 def cached_features(key: str, compute: Callable[[], Features]) -> Features:
     """Return the features kept as `key`, or compute and keep them."""
-    path = features_folder() / f"{key}.safetensors"
-    with suppress(OSError, SafetensorError, KeyError):  # not there, or damaged
-        return load_file(path)["features"]
-    features = compute()
-    with suppress(OSError), atomic_path(path) as temporary:  # a cache that cannot be written
-        save_file({"features": features}, temporary)
-    return features
-
-
-def features_folder() -> Path:
-    """Return the folder of the kept features, whether it exists or not; it may be deleted."""
-    return weights_folder().with_name("features")
-
-
-def _content_sha256(source: FrameSource) -> str:
-    files = source.pictures if isinstance(source, PictureFolder) else (source.path,)
-    return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()
+    kept = cached_arrays(KIND, key, lambda: {"features": compute()})
+    return np.asarray(kept["features"], np.float32)

@@ -5,27 +5,32 @@ A stage knows no other stage, so what animates a picture is passed in as a `Gene
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from dancelcm_cli.config.schema import AnimateConfig
+from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.processes import ALONE, Processes
 from dancelcm_cli.data.atomic import atomic_folder, remove_temporaries, write_json_atomic
 from dancelcm_cli.data.fingerprint import folder_sha256
+from dancelcm_cli.data.weight_files import file_sha256
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.batching import deal
 from dancelcm_cli.evaluate.costs import record_cost
 from dancelcm_cli.evaluate.datasets import TestVideo
-from dancelcm_cli.evaluate.sources import list_pictures
+from dancelcm_cli.evaluate.sources import content_sha256, list_pictures
+from dancelcm_cli.perception.keypoints import annotation_path
 from dancelcm_cli.plain_files import read_json
 from dancelcm_cli.progress import Progress
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = "made_with.json"
+VIDEOS = "videos"  # in the record: the hash of each, by name
+SIZES = ("height", "width", "fit", "face_size")  # settings of `preprocess` that animations follow
 
 
 class Generate(Protocol):
@@ -40,19 +45,23 @@ class Generate(Protocol):
         ...
 
 
+def _nothing() -> None: ...
+
+
 @dataclass(frozen=True)
 class Maker:
     """A model with all that its predictions depend on: a row of the table.
 
-    `network_calls` are those that a window of frames takes.
+    `network_calls` are those that a window of frames takes. `load` brings the model into memory; it
+    is called before the first video is made, and not at all where all of them are there.
     """
 
     name: str
     model: Path
-    settings: AnimateConfig
-    seed: int
+    recipe: Recipe  # its seed, `animate` and what `SIZES` names are used
     generate: Generate
     network_calls: int = 0
+    load: Callable[[], object] = _nothing
 
     @property
     def folder_name(self) -> str:
@@ -61,12 +70,14 @@ class Maker:
 
 
 def describe_making(maker: Maker) -> dict[str, object]:
-    """Return all that the predictions of `maker` depend on, as it is kept beside them."""
+    """Return all but the videos that the predictions of `maker` depend on, as it is kept."""
+    recipe = maker.recipe
     return {
         "format_version": FORMAT_VERSION,
         "model": folder_sha256(maker.model),
-        "seed": maker.seed,
-        "animate": asdict(maker.settings),
+        "seed": recipe.seed,
+        "animate": asdict(recipe.animate),
+        "preprocess": {name: getattr(recipe.preprocess, name) for name in SIZES},
     }
 
 
@@ -82,17 +93,23 @@ def generate_predictions(
     Each process makes its own share; all are there once they have come back.
 
     Raises:
-        InputError: The folder holds predictions of another model or other settings, or a video has
-            no folder of its own to be animated from.
+        InputError: The folder holds predictions of another model, other settings or other videos, a
+            video has no folder of its own to be animated from, or predictions would not show all of
+            its frames.
     """
     _refuse_shared_folders(videos)
+    _refuse_partial_views(videos, maker)
     if processes.first:
-        _claim(folder, describe_making(maker))
+        _claim(
+            folder, describe_making(maker), {video.name: _video_sha256(video) for video in videos}
+        )
         remove_temporaries(folder)
     processes.wait()
     own = deal(narrow_videos(videos, folder), processes.rank, processes.count)
     missing = [video for video in own if not (folder / video.name).is_dir()]
     done = len(own) - len(missing)
+    if missing:
+        maker.load()
     with progress.task(f"Animating: {maker.name}", len(own), done) as advance:
         for video in missing:
             place, count = folder / video.name, len(video.scored_indices)
@@ -133,19 +150,47 @@ def _refuse_shared_folders(videos: Sequence[TestVideo]) -> None:
         )
 
 
-def _claim(folder: Path, making: dict[str, object]) -> None:
-    """Make the folder ours, or check that its predictions were made the same way."""
-    earlier = _read_record(folder)
-    if earlier is None:
-        write_json_atomic(folder / RECORD, making)
+def _refuse_partial_views(videos: Sequence[TestVideo], maker: Maker) -> None:
+    """Refuse a fit that would cut or pad frames: predictions are compared as squeezed wholes."""
+    settings = maker.recipe.preprocess
+    if settings.fit == "squash":
         return
-    changed = sorted(key for key in making if making[key] != earlier.get(key))
-    if changed:
-        raise InputError(
-            f"{folder} must hold predictions of the same model and settings, got other values of"
-            f" {', '.join(changed)}.",
-            hint="Choose another --output, or delete that folder.",
-        )
+    for video in videos:
+        height, width = video.reference.shape[:2]
+        if height * settings.width != width * settings.height:
+            raise InputError(
+                f"Predictions must show all of a frame and nothing else, but with preprocess.fit ="
+                f" {settings.fit!r} frames of {height} x {width} pixels, as those of {video.name},"
+                f" do not become so at {settings.height} x {settings.width}.",
+                hint="Add `--set preprocess.fit=squash`, or choose a size of the same proportions.",
+            )
+
+
+def _video_sha256(video: TestVideo) -> str:
+    """Return a hash of the frames of `video` and of the keypoints that lie beside it."""
+    annotation = annotation_path(video.driving)
+    keypoints = "" if annotation is None else file_sha256(annotation)
+    return hashlib.sha256((content_sha256(video.truth) + keypoints).encode()).hexdigest()
+
+
+def _claim(folder: Path, making: Mapping[str, object], videos: Mapping[str, str]) -> None:
+    """Make the folder ours, or check that its predictions were made the same way.
+
+    Videos that were not asked for before are added to those that were.
+    """
+    earlier = _read_record(folder)
+    known = {} if earlier is None else earlier[VIDEOS]
+    if earlier is not None:
+        changed = sorted(key for key in making if making[key] != earlier.get(key))
+        changed += sorted(name for name in videos if known.get(name, videos[name]) != videos[name])
+        if changed:
+            raise InputError(
+                f"{folder} must hold predictions of the same model, settings and videos, got other"
+                f" values of {', '.join(changed)}.",
+                hint="Choose another --output, or delete that folder.",
+            )
+    if earlier is None or not videos.keys() <= known.keys():
+        write_json_atomic(folder / RECORD, {**making, VIDEOS: {**known, **videos}})
 
 
 def _read_record(folder: Path) -> dict[str, Any] | None:

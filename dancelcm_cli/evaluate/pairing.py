@@ -121,7 +121,7 @@ def _places(video: TestVideo, shown: Shown) -> Places:
 
 
 def _pick(source: FrameSource, places: Sequence[int]) -> FrameSource:
-    if list(places) == list(range(len(places))) or isinstance(source, PickedFrames):
+    if list(places) == list(range(len(places))):
         return source
     return PickedFrames(source, tuple(places))
 

@@ -1,12 +1,14 @@
-"""What an evaluation is told to do, kept so that it can be done again exactly.
+"""What an evaluation is told to do, kept so that it can be done again.
 
-`protocol.json` says what is compared and how; `recipe.toml` beside it holds all settings.
+`protocol.json` says what is compared and how; `recipe.toml` beside it holds all settings. Both name
+files by their absolute paths. Models must be the same ones again, by their hashes; true videos and
+given predictions are taken as they are by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ PROTOCOL_FILE, RECIPE_FILE = "protocol.json", "recipe.toml"
 
 @dataclass(frozen=True)
 class Plan:
-    """The rows to make and to score, on which videos; paths are those that the user gave.
+    """The rows to make and to score, on which videos; a path that is None is to be looked for.
 
     `bounds` adds the round trip through the first model's autoencoder.
     """
@@ -41,6 +43,9 @@ class Plan:
 
 def write_plan(plan: Plan, recipe: Recipe, protocol: Protocol, folder: Path) -> None:
     """Write `protocol.json` and `recipe.toml` into `folder`."""
+    if recipe.evaluate.i3d:
+        weights = str(Path(recipe.evaluate.i3d).expanduser().resolve())
+        recipe = replace(recipe, evaluate=replace(recipe.evaluate, i3d=weights))
     write_text_atomic(folder / RECIPE_FILE, recipe_to_toml(recipe))
     content = {
         "format_version": FORMAT_VERSION,

@@ -26,16 +26,10 @@ from dancelcm_cli.evaluate.metrics import FACE_METRICS, MOTION_METRICS, POSE_MET
 
 Frame = NDArray[np.uint8]
 Geometry = Literal["square-crop", "squash"]
-Resize = Literal["pil-bilinear", "pil-bicubic", "pil-lanczos"]
+Resize = Literal["pil-bilinear"]  # Pillow's kernel is antialiased
 PredictionView = Literal["auto", "source", "cropped"]
 
 LIFE_SIZE = 640  # pixels of the longer side of frames that keep their aspect, at most
-
-_KERNELS = {
-    "pil-bilinear": Image.Resampling.BILINEAR,
-    "pil-bicubic": Image.Resampling.BICUBIC,
-    "pil-lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True)
@@ -43,9 +37,10 @@ class Protocol:
     """The choices behind a number.
 
     `geometry` says what is compared of a frame that is not square: its centred square
-    ("square-crop") or all of it, squeezed ("squash"). `prediction_view` says what a prediction
-    shows where the truth is cropped: the whole source frame, the cropped square, or ("auto") the
-    cropped square if the prediction is square and the whole source frame if it is not.
+    ("square-crop") or all of it, squeezed ("squash"). `prediction_view` says what a prediction of
+    unknown origin shows where the truth is cropped: the whole source frame, the cropped square, or
+    ("auto") the cropped square if the prediction is square and the whole source frame if it is not.
+    Predictions that an evaluation has made always show the whole source frame.
 
     `lpips_range` is the range of the pixels that LPIPS's network gets: it was made for [-1, 1]
     ("signed"), DisCo gives it [0, 1] ("unit"). FVD takes clips of 16 frames, of which every
@@ -60,7 +55,7 @@ class Protocol:
     name: str
     height: int = 256  # of the compared frames, pixels
     width: int = 256
-    resize: Resize = "pil-bilinear"  # Pillow's kernels are antialiased
+    resize: Resize = "pil-bilinear"
     geometry: Geometry = "square-crop"
     prediction_view: PredictionView = "auto"
     include_reference_frame: bool = True  # DisCo scores the frame that was given, too
@@ -172,5 +167,5 @@ def resize_region(protocol: Protocol, frame: Frame, region: Region) -> Frame:
     # Cut first: Pillow's `box` alone would let the kernel reach beyond the region's edge.
     picture = Image.fromarray(np.ascontiguousarray(frame[top:bottom, left:right]))
     box = (region.left - left, region.top - top, region.right - left, region.bottom - top)
-    resized = picture.resize((protocol.width, protocol.height), _KERNELS[protocol.resize], box)
+    resized = picture.resize((protocol.width, protocol.height), Image.Resampling.BILINEAR, box)
     return np.asarray(resized)

@@ -13,7 +13,7 @@ from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.foreign_names import as_cell, as_code, as_markdown
 from dancelcm_cli.evaluate.results import EvaluationResult, result_from_dict, result_to_dict
 from dancelcm_cli.evaluate.self_check import CHECK_COLUMNS, check_table
-from dancelcm_cli.evaluate.tables import Table, tables
+from dancelcm_cli.evaluate.tables import COST_NOTE, Table, cost_table, tables
 from dancelcm_cli.plain_files import read_json
 
 
@@ -66,6 +66,7 @@ def _markdown(result: EvaluationResult) -> Iterator[str]:
         *(line for table in tables(result, intervals=True) for line in (*_marked(table), "")),
         "Means over all frames, FVD over all clips, with 95 % bootstrap intervals over videos in"
         " brackets.",
+        *(() if cost_table(result) is None else (COST_NOTE,)),
         "",
         *(f"- **{metric.label}**: {metric.definition}" for metric in result.metrics),
     )

@@ -76,7 +76,7 @@ def evaluate_dataset(
         networks = open_networks(protocol, config, scored.videos, device)
         candidates = [repeat_reference()]
         for (name, folder), sources in zip(folders.items(), pictures, strict=True):
-            candidates.append(show_predictions(name, str(folder), sources))
+            candidates.append(show_predictions(name, str(folder), sources, is_made(folder)))
         rows, clips = measure(
             scored.videos,
             candidates,

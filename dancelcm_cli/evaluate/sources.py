@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dancelcm_cli.data.images import VIDEO_SUFFIXES, read_image
+from dancelcm_cli.data.images import VIDEO_SUFFIXES, natural_key, read_image
 from dancelcm_cli.data.video import iter_frames, probe_video
+from dancelcm_cli.data.weight_files import file_sha256
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.evaluate.frame_names import by_disco_video, frame_numbers
+from dancelcm_cli.plain_files import require_plain_file
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 LOSSLESS_SUFFIXES = frozenset({".png", ".bmp"})
@@ -77,7 +79,7 @@ class PictureFolder:
 class PickedFrames:
     """Those frames of `source` that are at `places`, in this order."""
 
-    source: VideoFile | PictureFolder
+    source: FrameSource
     places: tuple[int, ...]
 
     @property
@@ -163,7 +165,19 @@ def list_pictures(folder: Path) -> tuple[Path, ...]:
         for entry in folder.iterdir()
         if entry.suffix.lower() in PICTURE_SUFFIXES and not entry.name.startswith(".")
     )
-    return tuple(sorted(pictures, key=_natural_key))
+    return tuple(sorted(pictures, key=lambda picture: natural_key(picture.name)))
+
+
+def content_sha256(source: FrameSource) -> str:
+    """Return a hash of the files in which the frames of `source` are stored, names aside.
+
+    Raises:
+        InputError: One is no ordinary file.
+    """
+    if isinstance(source, PickedFrames):
+        return content_sha256(source.source)
+    files = source.pictures if isinstance(source, PictureFolder) else (source.path,)
+    return hashlib.sha256("".join(map(_file_sha256, files)).encode()).hexdigest()
 
 
 def _source(entry: Path) -> FrameSource | None:
@@ -182,7 +196,13 @@ def _source(entry: Path) -> FrameSource | None:
     return VideoFile(entry) if suffix in VIDEO_SUFFIXES else None
 
 
-def _natural_key(path: Path) -> tuple[tuple[int, str], ...]:
-    """Sort `frame_2` before `frame_10`."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+def _file_sha256(path: Path) -> str:
+    """Return the hash of a file; each is read once by a process, unless it changes meanwhile."""
+    require_plain_file(path, "a picture or a video")
+    state = path.stat()
+    return _sha256_of_version(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256_of_version(path: Path, size: int, modified: int) -> str:
+    return file_sha256(path)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dancelcm_cli.data.weight_files import readable_size
 from dancelcm_cli.evaluate.candidates import REFERENCE_ROWS
 from dancelcm_cli.evaluate.estimates import Estimate
 from dancelcm_cli.evaluate.metrics import BEYOND_THE_PAPERS, Metric
 from dancelcm_cli.evaluate.paper_rows import PAPER_ROWS
-from dancelcm_cli.evaluate.protocol import DISCO_256
+from dancelcm_cli.evaluate.protocol import DISCO_256, Protocol
 from dancelcm_cli.evaluate.results import EvaluationResult
 
 SKIPPED = "skipped"  # could not be measured
 NOTHING = "-"  # there was nothing to be measured, such as no face; or it was not published
 SORTED_BY = ("fvd", "lpips", "psnr")  # the first of these that is measured
 COST_COLUMNS = ("", "network calls", "s/frame", "memory")
+COST_NOTE = (
+    "Time is the median over the videos, without loading the model; in one or two videos what a"
+    " process does only once, such as loading the detectors, counts. Memory is the most that was"
+    " taken while the row was made: by tensors on a GPU, else by the process, which can forget what"
+    " earlier rows took only on Linux."
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,13 @@ class _Line:
 
 
 def paper_table(result: EvaluationResult, intervals: bool = False) -> Table:
-    """Return the metrics of the papers, whose own rows are in their place if they mean the same."""
+    """Return the metrics of the papers, whose own rows are in their place if they mean the same.
+
+    The papers do not tell whether their clips were compressed, so that `fvd_codec` is left open.
+    """
     metrics = [metric for metric in result.metrics if metric.name not in BEYOND_THE_PAPERS]
     lines = [_Line(r.name, r.estimates, r.name not in REFERENCE_ROWS) for r in result.rows]
-    published = PAPER_ROWS.get(result.dataset, ()) if result.protocol.name == DISCO_256.name else ()
+    published = PAPER_ROWS.get(result.dataset, ()) if _as_in_papers(result.protocol) else ()
     if published:
         known = {metric.name for metric in metrics}
         lines += [
@@ -80,6 +89,17 @@ def tables(result: EvaluationResult, intervals: bool = False) -> list[Table]:
     """Return all tables of `result`."""
     optional = (beyond_table(result, intervals), cost_table(result))
     return [paper_table(result, intervals), *(table for table in optional if table is not None)]
+
+
+def _as_in_papers(protocol: Protocol) -> bool:
+    """Return whether numbers under `protocol` mean what those of the papers mean."""
+    as_stated = replace(
+        DISCO_256,
+        metrics=protocol.metrics,
+        geometry=protocol.geometry,  # the data set's own; a note tells of another one
+        fvd_codec=protocol.fvd_codec,
+    )
+    return protocol == as_stated
 
 
 def _in_place(lines: Sequence[_Line], metrics: Sequence[Metric]) -> list[_Line]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from dancelcm_cli.errors import InputError
+from dancelcm_cli.evaluate.foreign_names import read_lines
 from dancelcm_cli.evaluate.sources import FrameSource, Split, VideoFile, list_sources
 
 _SITE = "https://vision.cs.ubc.ca/datasets/fashion/"
@@ -36,11 +37,11 @@ def read_ubc(root: Path, ids: Sequence[str] = ()) -> Split | None:
         None where there is neither list nor folder.
 
     Raises:
-        InputError: A video of the list, or of `ids`, is missing.
+        InputError: A video of the list, or of `ids`, is missing, or there are no videos at all.
     """
     for place in (root / inside for inside in _ROOTS):
         if (place / _LISTING).is_file():
-            listed = [_video_name(line) for line in (place / _LISTING).read_text("utf-8").split()]
+            listed = [_video_name(line) for line in read_lines(place / _LISTING)]
             return _picked(_video_folder(place), ids or listed, place / _LISTING)
     for folder in _test_folders(root):
         if folder.is_dir():
@@ -81,8 +82,8 @@ def _picked(folder: Path, names: Sequence[str], listing: Path | None) -> Split:
 def _sources(folder: Path) -> tuple[dict[str, FrameSource], tuple[str, ...]]:
     """Return the videos of `folder`, those with a cut-off name, too, and what to say of these."""
     cut = sorted(path for path in folder.iterdir() if path.suffix == _CUT_SUFFIX and path.is_file())
-    whole = len(cut) < sum(not path.name.startswith(".") for path in folder.iterdir())
-    sources = list_sources(folder) if whole else {}
+    others = sum(not path.name.startswith(".") for path in folder.iterdir()) - len(cut)
+    sources = {} if cut and not others else list_sources(folder)
     sources |= {unquote(path.stem): VideoFile(path) for path in cut}
     # A downloader may have kept the address's escapes: `A1F1j%2BkNaDS.mp4`.
     named = {unquote(name): source for name, source in sources.items()}

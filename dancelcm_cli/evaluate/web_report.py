@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +25,7 @@ from dancelcm_cli.evaluate.frame_log import Curves, read_curves
 from dancelcm_cli.evaluate.metrics import Metric
 from dancelcm_cli.evaluate.protocol import Frame, Protocol, life_size
 from dancelcm_cli.evaluate.results import EvaluationResult
-from dancelcm_cli.evaluate.tables import Table, tables
+from dancelcm_cli.evaluate.tables import COST_NOTE, Table, cost_table, tables
 
 WEB_REPORT = "report.html"
 MAX_VIDEOS = 12  # that can be looked at: those with the worst scores
@@ -89,9 +90,12 @@ def _worst_videos(
     first = metrics[0]
     badness = {
         scores.name: max(
-            first.badness(row.videos[place].means[first.name])
-            for row in result.rows
-            if row.name not in REFERENCE_ROWS and first.name in row.videos[place].means
+            (
+                first.badness(row.videos[place].means[first.name])
+                for row in result.rows
+                if row.name not in REFERENCE_ROWS and first.name in row.videos[place].means
+            ),
+            default=-inf,
         )
         for place, scores in enumerate(result.rows[0].videos)
         if first.name in scores.means
@@ -181,6 +185,8 @@ def _body(result: EvaluationResult, title: str, num_shown: int) -> Iterator[str]
         f" {protocol.height} x {protocol.width} pixels; protocol {escape(protocol.name)}.</p>"
     )
     yield from (_table(table) for table in tables(result))
+    if cost_table(result) is not None:
+        yield f"<p>{escape(COST_NOTE)}</p>"
     if result.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in result.notes)
         yield f"<h2>Before comparing with the papers</h2><ul>{notes}</ul>"

@@ -105,3 +105,35 @@ def test_what_does_not_fit_together_is_refused(truth: Path) -> None:
     assert isinstance(evaluate("--dataset", "ubc", "--truth", truth).exception, InputError)
     for flag, value in (("--steps", "1,zero"), ("--steps", "4,0"), ("--metrics", "psnr,beauty")):
         assert isinstance(evaluate("--dataset", "dance", flag, value).exception, ConfigError)
+
+
+def test_a_repeated_evaluation_takes_the_data_set_where_it_was_found(
+    truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in ("store", "other"):
+        shutil.copytree(truth, tmp_path / store / "ubc" / "test")
+    shutil.copytree(truth / "dance0", tmp_path / "other" / "ubc" / "test" / "dance1")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DANCELCM_DATA", "store")
+    first = evaluate(
+        "--dataset", "ubc", "--predictions", truth, "--metrics", "mae", "--output", "first"
+    )
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("DANCELCM_DATA", str(tmp_path / "other"))
+    again = evaluate("--repeat", tmp_path / "first", "--output", tmp_path / "again")
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    results = [
+        json.loads((tmp_path / name / "results.json").read_text())["rows"][1]["videos"]
+        for name in ("first", "again")
+    ]
+    assert results[0] == results[1]
+
+
+def test_a_self_check_may_come_with_a_repeated_evaluation(truth: Path, tmp_path: Path) -> None:
+    evaluate(
+        "--dataset", "folder", "--truth", truth, "--predictions", truth, "--metrics", "mae",
+        "--output", tmp_path / "first",
+    )  # fmt: skip
+    again = evaluate("--repeat", tmp_path / "first", "--self-check", "--output", tmp_path / "again")
+    assert again.exit_code == 0
+    assert "PSNR of two ramps" in again.output

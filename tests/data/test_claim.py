@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -74,6 +75,18 @@ def test_a_name_is_claimed_from_nobody_where_there_is_no_cache(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DANCELCM_CACHE", str(tmp_path / "file"))
     with claimed_name(tmp_path / "dance.mp4"), claimed_name(tmp_path / "dance.mp4"):
+        pass
+
+
+@pytest.mark.parametrize("claim", [claimed, claimed_name])
+def test_a_full_disk_keeps_nobody_from_claiming(
+    tmp_path: Path, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, value: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("dancelcm_cli.data.claim.write_json_atomic", refuse)
+    with claim(tmp_path), pytest.raises(InputError, match="another process"), claim(tmp_path):
         pass
 
 

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from dancelcm_cli.data import weight_table
-from dancelcm_cli.data.downloads import OFFLINE_VARIABLES, fetch_file, fetch_files
+from dancelcm_cli.data.downloads import OFFLINE_VARIABLES, fetch_files
 from dancelcm_cli.data.http_download import CHUNK
 from dancelcm_cli.data.weight_files import find_weights, verify_file
 from dancelcm_cli.data.weight_ledger import accept
@@ -87,6 +87,13 @@ def folder(tmp_path: Path) -> Path:
     """A weights folder where the licence is accepted."""
     accept(tmp_path / "weights", LICENCE)
     return tmp_path / "weights"
+
+
+def fetch_file(
+    name: str, folder: Path | None = None, progress: SilentProgress | None = None
+) -> Path:
+    (path,) = fetch_files([name], folder, progress=progress)
+    return path
 
 
 def sha256_of(content: bytes) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dancelcm_cli.data.images import list_pictures, read_image
+from dancelcm_cli.data.images import list_pictures, natural_key, read_image
 from dancelcm_cli.errors import InputError
 
 
@@ -132,3 +132,8 @@ def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     for name, reason in found.items():
         with pytest.raises(InputError, match=reason):
             read_image(tmp_path / name)
+
+
+def test_names_are_sorted_by_the_numbers_in_them_and_numbers_before_text() -> None:
+    names = ["1.png", "2.png", "02.png", "5\u00b27.png", "10.png", "cover.png"]
+    assert sorted(names, key=natural_key) == ["1.png", "02.png", "2.png", *names[3:]]

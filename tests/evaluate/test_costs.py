@@ -1,8 +1,12 @@
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from dancelcm_cli.core.device import peak_memory
 from dancelcm_cli.evaluate.costs import Cost, read_cost, record_cost
 
 
@@ -33,3 +37,26 @@ def test_what_failed_has_no_cost(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), record_cost(tmp_path / "a", 3):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot forget a peak")
+def test_what_was_taken_before_does_not_count(tmp_path: Path) -> None:
+    earlier = np.ones(200_000_000, np.uint8)
+    before = peak_memory()
+    del earlier
+    with record_cost(tmp_path / "a", 1):
+        pass
+    cost = read_cost(tmp_path, ["a"], 1)
+    assert cost is not None and cost.memory is not None and before is not None
+    assert cost.memory < before - 100_000_000
+
+
+@pytest.mark.gpu
+def test_what_other_rows_took_of_a_gpu_does_not_count(tmp_path: Path) -> None:
+    earlier = torch.ones(200_000_000, dtype=torch.uint8, device="cuda")
+    del earlier
+    with record_cost(tmp_path / "a", 1):
+        torch.ones(1_000_000, dtype=torch.uint8, device="cuda")
+    cost = read_cost(tmp_path, ["a"], 1)
+    assert cost is not None and cost.memory is not None
+    assert 1_000_000 <= cost.memory < 100_000_000

@@ -147,3 +147,27 @@ def test_a_custom_split_is_told_not_to_be_the_papers(tmp_path: Path, put: Write)
     ids = tmp_path / "ids.txt"
     ids.write_text(DISCO_TEST_IDS[0])
     assert any("ids.txt" in note for note in open_dataset("tiktok", tmp_path, None, ids).notes)
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, put: Write) -> None:
+    put(tmp_path / "ubc" / "test" / "x%2F..%2F..%2Fescaped.mp4")
+    with pytest.raises(InputError, match=r"got 'x/\.\./\.\./escaped'"):
+        open_dataset("ubc", tmp_path / "ubc")
+    put(tmp_path / "secret")
+    put(tmp_path / "tiktok" / "00337")
+    ids = tmp_path / "ids.txt"
+    for name in ("../secret", str(tmp_path / "secret"), "..", "secret\0"):
+        ids.write_text(name)
+        with pytest.raises(InputError, match="file or folder alone"):
+            open_dataset("tiktok", tmp_path / "tiktok", None, ids)
+
+
+def test_names_with_spaces_can_be_picked(tmp_path: Path, put: Write) -> None:
+    for name in ("my dance", "b"):
+        put(tmp_path / "truth" / name)
+    ids = tmp_path / "ids.txt"
+    ids.write_text("  my dance\n")
+    assert names(open_dataset("folder", None, tmp_path / "truth", ids)) == ["my dance"]
+    ids.write_text("b", encoding="utf-16")
+    with pytest.raises(InputError, match="UTF-8"):
+        open_dataset("folder", None, tmp_path / "truth", ids)

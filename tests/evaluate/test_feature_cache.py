@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dancelcm_cli.data.array_cache import cache_folder
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.evaluate.clip_features import Features
 from dancelcm_cli.evaluate.datasets import TestVideo
-from dancelcm_cli.evaluate.feature_cache import cached_features, features_folder, features_key
+from dancelcm_cli.evaluate.feature_cache import KIND, cached_features, features_key
 from dancelcm_cli.evaluate.protocol import DISCO_256
 from dancelcm_cli.evaluate.sources import list_sources
 
@@ -28,13 +29,13 @@ def video(tmp_path: Path, write_videos: Callable[..., Path]) -> TestVideo:
 def test_features_are_computed_once(cache: Path) -> None:
     assert np.array_equal(cached_features("a", lambda: FEATURES), FEATURES)
     assert np.array_equal(cached_features("a", never), FEATURES)
-    assert features_folder() == cache / "features"
-    assert [path.name for path in features_folder().iterdir()] == ["a.safetensors"]
+    assert cache_folder(KIND) == cache / "features"
+    assert [path.name for path in cache_folder(KIND).iterdir()] == ["a.safetensors"]
 
 
 def test_a_damaged_file_is_computed_again() -> None:
     cached_features("a", lambda: FEATURES)
-    (features_folder() / "a.safetensors").write_bytes(b"cut short")
+    (cache_folder(KIND) / "a.safetensors").write_bytes(b"cut short")
     assert np.array_equal(cached_features("a", lambda: FEATURES + 1), FEATURES + 1)
 
 

@@ -48,3 +48,13 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "protocol.json").write_text(content)
     with pytest.raises(InputError, match="cannot be read"):
         read_plan(tmp_path)
+
+
+def test_weights_of_ones_own_are_found_again_from_anywhere(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, i3d="mine.pt"))
+    write_plan(plan, recipe, DISCO_256, tmp_path / "report")
+    _, read = read_plan(tmp_path / "report")
+    assert read.evaluate.i3d == str(tmp_path / "mine.pt")

@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,9 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from dancelcm_cli.config.schema import EvaluateConfig
+from dancelcm_cli.data.fitting import fit_frame
+from dancelcm_cli.evaluate.candidates import show_predictions, true_frames
+from dancelcm_cli.evaluate.datasets import TestVideo
 from dancelcm_cli.evaluate.metrics import BEYOND_THE_PAPERS
 from dancelcm_cli.evaluate.protocol import (
     DISCO_256,
@@ -18,6 +23,7 @@ from dancelcm_cli.evaluate.protocol import (
     resize_region,
     truth_region,
 )
+from dancelcm_cli.evaluate.sources import list_sources
 
 SQUASH = replace(DISCO_256, geometry="squash")
 
@@ -106,3 +112,23 @@ def test_what_papers_do_not_measure_comes_after_what_they_do() -> None:
     assert set(metrics[len(DISCO_256.metrics) :]) == set(BEYOND_THE_PAPERS)
     named = EvaluateConfig(metrics=("mae", "pck"), beyond=True, pose=True)
     assert make_protocol(named, "squash").metrics == ("mae", "pck", "akd")
+
+
+@pytest.mark.parametrize("side", [16, 24])
+def test_square_predictions_of_whole_frames_are_compared_where_they_show_the_truth(
+    side: int, tmp_path: Path, write_videos: Callable[..., Path]
+) -> None:
+    (source,) = list_sources(write_videos(tmp_path / "truth", [2])).values()
+    video = TestVideo("dance0", source, source.path)
+    shown = tmp_path / "made" / "dance0"
+    shown.mkdir(parents=True)
+    for index, frame in enumerate(source.frames(range(2))):
+        Image.fromarray(fit_frame(frame, side, side, "squash")).save(shown / f"{index}.png")
+    protocol = replace(DISCO_256, height=16, width=16)
+    truth = np.stack(list(true_frames(video, protocol))).astype(int)
+    errors = [
+        np.abs(np.stack(list(made.frames(video, protocol))) - truth).mean()
+        for whole in (True, False)
+        for made in [show_predictions("made", "", list_sources(tmp_path / "made"), whole)]
+    ]
+    assert errors[0] < errors[1] / 2

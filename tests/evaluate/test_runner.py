@@ -9,18 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from dancelcm_cli.config.schema import AnimateConfig, EvaluateConfig, Recipe
+from dancelcm_cli.config.schema import AnimateConfig, EvaluateConfig, PreprocessConfig, Recipe
+from dancelcm_cli.data.array_cache import cache_folder
+from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.errors import DanceLCMError, InputError, WeightsMissingError
-from dancelcm_cli.evaluate import feature_cache
+from dancelcm_cli.evaluate import costs
 from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE
 from dancelcm_cli.evaluate.datasets import TestVideo, open_dataset
+from dancelcm_cli.evaluate.feature_cache import KIND
 from dancelcm_cli.evaluate.foreign_names import as_markdown
 from dancelcm_cli.evaluate.generation import Generate, Maker
 from dancelcm_cli.evaluate.report import read_results
 from dancelcm_cli.evaluate.results import EvaluationResult
 from dancelcm_cli.evaluate.runner import evaluate_dataset
 from dancelcm_cli.evaluate.self_check import Check
+from dancelcm_cli.evaluate.tables import COST_NOTE
 from dancelcm_cli.progress import SilentProgress
 
 RECIPE = Recipe(
@@ -79,8 +83,7 @@ def animate(
         Maker(
             f"student, {count} steps",
             model,
-            replace(recipe.animate, steps=count),
-            recipe.seed,
+            replace(recipe, animate=replace(recipe.animate, steps=count)),
             generate,
         )
         for count in steps
@@ -330,4 +333,95 @@ def test_every_metric_is_perfect_for_the_truth_and_orders_a_ladder_of_blur(
     assert set(result.weights) == {"lpips", "fvd"} and result.skipped == {}
     assert read_results(tmp_path / "report" / "results.json") == result
     assert any("FVD of 2 clips; one half" in note for note in result.notes)
-    assert len(list(feature_cache.features_folder().iterdir())) == 2
+    assert len(list(cache_folder(KIND).iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "preprocess", [{"height": 96, "width": 64}, {"width": 64}, {"fit": "crop"}, {"face_size": 64}]
+)
+def test_predictions_at_other_sizes_are_not_taken_for_ones_own(
+    truth: Path, model: Path, tmp_path: Path, preprocess: dict[str, object]
+) -> None:
+    animate(truth, model, tmp_path / "report", Darkener())
+    recipe = replace(RECIPE, preprocess=PreprocessConfig(**preprocess))
+    with pytest.raises(InputError, match="other values of preprocess"):
+        animate(truth, model, tmp_path / "report", Darkener(), recipe)
+
+
+def test_predictions_of_other_videos_of_that_name_are_not_taken_for_ones_own(
+    truth: Path, model: Path, tmp_path: Path, write_videos: Callable[..., Path]
+) -> None:
+    kept = shutil.copytree(truth, tmp_path / "kept")
+    animate(truth, model, tmp_path / "report", Darkener())
+    (truth / "dance1" / "0002.png").write_bytes((truth / "dance1" / "0000.png").read_bytes())
+    with pytest.raises(InputError, match="other values of dance1"):
+        animate(truth, model, tmp_path / "report", Darkener())
+    shutil.rmtree(truth)
+    write_videos(kept, (5, 4, 3))  # a third one, and the first two as they were
+    third = Darkener()
+    animate(kept, model, tmp_path / "report", third)
+    assert third.made == ["dance2"]
+
+
+def test_keypoints_beside_a_video_are_part_of_what_its_prediction_depends_on(
+    truth: Path, model: Path, tmp_path: Path
+) -> None:
+    animate(truth, model, tmp_path / "report", Darkener())
+    (truth / "dance0.npz").write_bytes(b"keypoints")
+    with pytest.raises(InputError, match="other values of dance0"):
+        animate(truth, model, tmp_path / "report", Darkener())
+
+
+def test_frames_that_would_be_cut_or_padded_are_refused(
+    truth: Path, model: Path, tmp_path: Path
+) -> None:
+    for fit in ("crop", "pad"):
+        square = replace(RECIPE, preprocess=PreprocessConfig(height=64, width=64, fit=fit))
+        with pytest.raises(InputError, match="must show all of a frame") as caught:
+            animate(truth, model, tmp_path / fit, Darkener(), square)
+        assert "preprocess.fit=squash" in caught.value.hint
+
+
+def test_square_frames_that_a_model_made_are_compared_as_whole_frames(
+    truth: Path, model: Path, tmp_path: Path
+) -> None:
+    def squeeze(video: TestVideo, output: Path) -> None:
+        for index, frame in enumerate(video.truth.frames(video.scored_indices)):
+            squeezed = fit_frame(frame, 64, 64, "squash")
+            Image.fromarray(squeezed).save(output / f"{index}.png")
+
+    made = animate(truth, model, tmp_path / "report", squeeze)
+    folder = tmp_path / "report" / "predictions" / "student-4-steps"
+    again = score(truth, folder, tmp_path / "again")
+    (folder / "made_with.json").unlink()
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, allow_missing=True))
+    unknown = score(truth, folder, tmp_path / "unknown", recipe)
+    assert values(again, 1) == values(made, 1)
+    assert values(made, 1)["psnr"] > values(unknown, 1)["psnr"] + 5
+
+
+def test_the_model_is_loaded_before_the_clock_starts_and_only_where_it_is_needed(
+    truth: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: clock[0])
+
+    def load() -> None:
+        clock[0] += 100
+
+    def generate(video: TestVideo, output: Path) -> None:
+        clock[0] += 3
+        Darkener()(video, output)
+
+    def run() -> EvaluationResult:
+        maker = Maker("student", model, RECIPE, generate, load=load)
+        return evaluate_dataset(
+            open_dataset("folder", truth), tmp_path / "report", RECIPE, SilentProgress(),
+            makers=[maker],
+        )  # fmt: skip
+
+    (_, row) = run().rows
+    assert row.cost is not None and row.cost.seconds_per_frame == 1.0
+    assert COST_NOTE in (tmp_path / "report" / "report.md").read_text()
+    run()
+    assert clock == [106]

@@ -5,9 +5,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dancelcm_cli.data import images
 from dancelcm_cli.data.video import write_video
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.evaluate.sources import SINGLE_VIDEO, list_sources
+from dancelcm_cli.evaluate.sources import (
+    SINGLE_VIDEO,
+    PickedFrames,
+    content_sha256,
+    list_pictures,
+    list_sources,
+)
+
+Write = Callable[..., Path]
 
 
 def test_videos_are_files_and_folders_of_pictures(
@@ -64,3 +73,24 @@ def test_two_videos_of_one_name_are_refused(
     (tmp_path / "a.mp4").touch()
     with pytest.raises(InputError, match=r"got a and a\.mp4"):
         list_sources(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("1.png", "cover.png"), ("5\u00b27.png", "6.png")])
+def test_pictures_have_the_order_in_which_they_are_animated(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in reversed(names):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    assert [picture.name for picture in list_pictures(tmp_path)] == list(names)
+    assert list(list_pictures(tmp_path)) == images.list_pictures(tmp_path)
+
+
+def test_the_hash_of_a_source_is_that_of_its_content(tmp_path: Path, write_frames: Write) -> None:
+    frames = [np.full((8, 8, 3), level, np.uint8) for level in (0, 100)]
+    for name in ("a", "b"):
+        write_frames(tmp_path / name, frames)
+    one, other = (list_sources(tmp_path)[name] for name in ("a", "b"))
+    before = content_sha256(one)
+    assert before == content_sha256(other) == content_sha256(PickedFrames(one, (1,)))
+    write_frames(tmp_path / "a", [frames[1], frames[0]])
+    assert content_sha256(one) != before

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,19 @@ def test_the_papers_tables_are_whole_and_plausible(dataset: str, count: int) -> 
     for each in rows:
         assert {"ssim", "lpips", "fvd"} <= each.values.keys()
         assert 0 < each.values["lpips"] < each.values["ssim"] < 1 < each.values["fvd"]
+
+
+def test_other_choices_than_those_of_the_papers_keep_their_rows_away() -> None:
+    evaluation = result(row("ours", psnr=20), dataset="tiktok")
+
+    def rows(**choices: Any) -> int:
+        protocol = replace(evaluation.protocol, **choices)
+        return len(paper_table(replace(evaluation, protocol=protocol)).rows)
+
+    with_papers = 1 + len(PAPER_ROWS["tiktok"])
+    assert rows(geometry="squash") == rows(fvd_codec="h264") == with_papers
+    for choices in (
+        {"height": 512}, {"lpips_range": "signed"}, {"fvd_stride": 16}, {"fvd_resize": "bilinear"},
+        {"include_reference_frame": False},
+    ):  # fmt: skip
+        assert rows(**choices) == 1

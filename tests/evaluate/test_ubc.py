@@ -73,3 +73,26 @@ def test_a_gif_is_refused(tmp_path: Path) -> None:
     (tmp_path / "test" / "A.gif").touch()
     with pytest.raises(InputError, match="got a gif"):
         read_ubc(tmp_path)
+
+
+def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    with pytest.raises(InputError, match="must hold videos, got none"):
+        read_ubc(tmp_path)
+
+
+def test_videos_whose_names_are_all_cut_off_are_read(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    put(tmp_path / "test" / "B.mp4")
+    (tmp_path / "test" / "B.mp4").rename(tmp_path / "test" / "B.mp")
+    assert found(tmp_path) == ("test", ["B"])
+
+
+def test_a_list_that_is_not_in_utf_8_is_refused(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    put(tmp_path / "test" / "C.mp4")
+    (tmp_path / "fashion_test.txt").write_text("https://a.org/C.mp4", encoding="utf-16")
+    with pytest.raises(InputError, match="UTF-8"):
+        read_ubc(tmp_path)

@@ -1,8 +1,9 @@
 """The page in a real browser: Chromium, where there is one."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dancelcm_cli.config.schema import EvaluateConfig, Recipe
-from dancelcm_cli.evaluate.datasets import open_dataset
+from dancelcm_cli.config.schema import EvaluateConfig, MetricName, Recipe
+from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE, repeat_reference, show_predictions
+from dancelcm_cli.evaluate.datasets import TestVideo, open_dataset
+from dancelcm_cli.evaluate.frame_log import FRAME_LOG, join_frame_logs, open_frame_log
+from dancelcm_cli.evaluate.protocol import DISCO_256
+from dancelcm_cli.evaluate.results import EvaluationResult, ResultRow
 from dancelcm_cli.evaluate.runner import evaluate_dataset
-from dancelcm_cli.evaluate.web_report import WEB_REPORT
+from dancelcm_cli.evaluate.scoring import VideoScores
+from dancelcm_cli.evaluate.sources import list_sources
+from dancelcm_cli.evaluate.web_report import MAX_VIDEOS, WEB_REPORT, write_web_report
 from dancelcm_cli.progress import SilentProgress
 
 CHROMIUM = next(
@@ -89,6 +96,12 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, report: Path) -> Iterator[Visit]:
+    with opened(browser, report) as found:
+        yield found
+
+
+@contextmanager
+def opened(browser: Any, report: Path) -> Iterator[Visit]:
     found = Visit(browser.new_page())
     found.page.on("console", lambda message: found.console.append(message.text))
     found.page.on("pageerror", lambda error: found.console.append(str(error)))
@@ -157,3 +170,57 @@ def test_worst_frames_and_dots_lead_to_their_video(visit: Visit) -> None:
 def test_names_are_text_and_never_markup(visit: Visit) -> None:
     assert visit.page.locator("img").count() == 0
     assert visit.page.locator("#video option", has_text=MARKUP).count() == 1
+
+
+def test_frames_are_shown_where_no_metric_has_values_of_frames(
+    browser: Any, report: Path, tmp_path: Path
+) -> None:
+    truth, made = (report.parents[1] / name for name in ("truth", "made"))
+    videos = open_dataset("folder", truth).videos
+    log = write_log(tmp_path)
+    rows = [
+        ResultRow(name, "", {}, scores_without(videos)) for name in (REPEATED_REFERENCE, "made")
+    ]
+    candidates = [repeat_reference(), show_predictions("made", "", list_sources(made))]
+    write_web_report(found(rows, ("fvd",)), videos, candidates, log, tmp_path / WEB_REPORT)
+    with opened(browser, tmp_path / WEB_REPORT) as visit:
+        visit.scrub(5)
+        assert visit.console == []
+        assert visit.level(2) == pytest.approx(60 + LEVELS * 5, abs=2)
+
+
+def test_a_video_in_which_no_candidate_has_a_value_is_not_among_the_worst(
+    tmp_path: Path, write_videos: Callable[..., Path]
+) -> None:
+    """As where a face is found in the reference frame and in no frame of a prediction."""
+    truth = write_videos(tmp_path / "truth", [1] * (MAX_VIDEOS + 1))
+    videos = open_dataset("folder", truth).videos
+    whole = tuple(VideoScores(video.name, 1, {"mae": 1.0}, 0) for video in videos)
+    partly = (*scores_without(videos[:1]), *whole[1:])
+    rows = [ResultRow(REPEATED_REFERENCE, "", {}, whole), ResultRow("made", "", {}, partly)]
+    candidates = [repeat_reference(), show_predictions("made", "", list_sources(truth))]
+    log, output = write_log(tmp_path), tmp_path / WEB_REPORT
+    write_web_report(found(rows, ("mae",)), videos, candidates, log, output)
+    options = output.read_text()
+    assert f"the {MAX_VIDEOS} with the worst scores" in options
+    assert options.count("data:image/jpeg") == 3 * MAX_VIDEOS
+    assert options.count(f'"{videos[0].name}"') == 1  # among the names alone
+
+
+def scores_without(videos: Sequence[TestVideo]) -> tuple[VideoScores, ...]:
+    return tuple(VideoScores(video.name, NUM_FRAMES, {}, 0) for video in videos)
+
+
+def write_log(folder: Path) -> Path:
+    with open_frame_log(folder / "part"):
+        pass
+    join_frame_logs([folder / "part"], folder / FRAME_LOG)
+    return folder / FRAME_LOG
+
+
+def found(rows: Sequence[ResultRow], metrics: tuple[MetricName, ...]) -> EvaluationResult:
+    return EvaluationResult(
+        dataset="folder", split="all", root="", num_videos=len(rows[0].videos), num_frames=1,
+        coverage=1, protocol=replace(DISCO_256, metrics=metrics), rows=tuple(rows), clips=None,
+        weights={}, skipped={}, self_check=(), notes=(), environment={},
+    )  # fmt: skip

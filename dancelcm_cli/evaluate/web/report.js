@@ -130,6 +130,7 @@ function drawCurves() {
   const plot = byId("plot");
   plot.replaceChildren();
   const metric = data.metrics[state.metric];
+  if (!metric) return; // FVD alone has no value for a frame
   const curves = video().curves[metric.name] ?? data.rows.map(() => []);
   const points = curves.flat();
   if (!points.length) {
