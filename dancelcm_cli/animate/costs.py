@@ -24,6 +24,7 @@ from dancelcm_cli import __version__
 from dancelcm_cli.animate.animator import Animator
 from dancelcm_cli.animate.outputs import Outputs, write_animation
 from dancelcm_cli.animate.posing import Posing, shown_size
+from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.core.clip_predictor import ClipPredictor, Execution
 from dancelcm_cli.core.conditioning import PosePictures, StreamedConditions
 from dancelcm_cli.core.device import device_name
@@ -92,16 +93,17 @@ def measure_costs(animator: Animator, image: Frames, posing: Posing, outputs: Ou
     device = pipeline.unet.device
     started = time.perf_counter()
     conditions, _ = animator.encode(image, posing)
+    _finish(device)
     encode_seconds = time.perf_counter() - started
     restart_peak(device)
     idle = peak_bytes(device)
     with torch.no_grad():
         call, latents, windows = one_call(animator, conditions)
-        window_seconds = _mean_seconds(call) / windows
+        window_seconds = _mean_seconds(call, device) / windows
         window_bytes = peak_bytes(device) - idle
         restart_peak(device)
         frames = latents[0, :, : config.decode_chunk]
-        decode_seconds = _mean_seconds(lambda: list(animator.decode(frames)))
+        decode_seconds = _mean_seconds(lambda: list(animator.decode(frames)), device)
     film_seconds, write_seconds = _time_writing(image, posing, outputs)
     return Costs(
         encode_seconds,
@@ -116,18 +118,22 @@ def measure_costs(animator: Animator, image: Frames, posing: Posing, outputs: Ou
     )
 
 
-def one_call(
-    animator: Animator, conditions: StreamedConditions
-) -> tuple[Callable[[], object], Tensor, int]:
-    """Return a step of a short clip, its noisy latents `(1, C, F, h, w)`, and how many windows.
+def measured_frames(config: AnimateConfig, num_frames: int) -> int:
+    """Return the length of the clip that stands, when costs are measured, for one of `num_frames`.
 
     A clip of more than one window is stood for by one of so many as are computed at once, but two
     at least: the poses of a single window are encoded once for all steps.
     """
-    config, unet = animator.recipe.animate, animator.pipeline.unet
     stride = config.window - config.overlap
-    wanted = config.window + stride * max(1, config.windows_at_once - 1)
-    count = min(conditions.num_frames, wanted)
+    return min(num_frames, config.window + stride * max(1, config.windows_at_once - 1))
+
+
+def one_call(
+    animator: Animator, conditions: StreamedConditions
+) -> tuple[Callable[[], object], Tensor, int]:
+    """Return a step of a short clip, its noisy latents `(1, C, F, h, w)`, and how many windows."""
+    config, unet = animator.recipe.animate, animator.pipeline.unet
+    count = measured_frames(config, conditions.num_frames)
     short = StreamedConditions(conditions.still, _Beginning(conditions.poses, count))
     reference = conditions.reference_latents
     latents = torch.randn(1, reference.shape[1], count, *reference.shape[2:], device=unet.device)
@@ -161,14 +167,20 @@ def _time_writing(image: Frames, posing: Posing, outputs: Outputs) -> tuple[floa
     return max(0.0, short - SHORT_FILM * each), each
 
 
-def _mean_seconds(work: Callable[[], object]) -> float:
+def _mean_seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
+    _finish(device)
     started = time.perf_counter()
     for _ in range(TIMED_CALLS):
         work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        _finish(device)
     return (time.perf_counter() - started) / TIMED_CALLS
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU still does; a CPU returns only when it is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _key(
@@ -182,8 +194,9 @@ def _key(
         "model": [model_sha256, str(unet.dtype), config.compile],
         "small_decoder": animator.small_decoder is not None,
         "sizes": [posing.size, shown_size(image, posing.size, posing.fit)],
-        "windows": [min(len(posing), 2 * config.window), config.window, config.overlap],
+        "windows": [measured_frames(config, len(posing)), config.window, config.overlap],
         "at_once": [config.windows_at_once, config.decode_chunk],
+        "offload": config.offload,
         "guidance": config.guidance_scale != 1.0,
         "poses": posing.motion.kind,
         "film": outputs.format,

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dancelcm_cli.animate.animator import Animator
-from dancelcm_cli.animate.costs import Costs, known_costs
+from dancelcm_cli.animate.costs import Costs, known_costs, measured_frames
 from dancelcm_cli.animate.outputs import Delivery, plan_outputs
 from dancelcm_cli.animate.pipeline import look_at_inputs
 from dancelcm_cli.animate.record import Job
+from dancelcm_cli.config.schema import AnimateConfig
 from dancelcm_cli.core.device import device_name
 from dancelcm_cli.core.memory_meter import free_bytes
-from dancelcm_cli.core.windows import WindowPlan
+from dancelcm_cli.core.windows import WindowPlan, plan_windows
 from dancelcm_cli.progress import Progress
 
 # Of the latents: those of the step, its noise, what it lands on, the windows' sum, and two on the
@@ -68,12 +69,28 @@ def predict_bytes(
 ) -> int:
     """Return the most memory that a clip takes at a time under `setting`.
 
-    `costs` were measured under `measured`; `idle_bytes` is what an offload takes off the device.
+    `costs` were measured under `measured`, which tells what was really done at once, see
+    `measured_setting`; `idle_bytes` is what an offload takes off the device.
     """
-    windows = costs.window_bytes * setting.windows_at_once // measured.windows_at_once
-    decoded = costs.decode_bytes * setting.decode_chunk // measured.decode_chunk
-    networks = costs.idle_bytes - (idle_bytes if setting.offload else 0)
+    at_once = min(setting.windows_at_once, max(plan.counts))
+    chunk = min(setting.decode_chunk, plan.num_frames)
+    windows = costs.window_bytes * at_once // measured.windows_at_once
+    decoded = costs.decode_bytes * chunk // measured.decode_chunk
+    offloads = setting.offload and not measured.offload
+    networks = costs.idle_bytes - (idle_bytes if offloads else 0)
     return networks + max(windows, decoded) + LATENT_COPIES * plan.num_frames * costs.latent_bytes
+
+
+def measured_setting(config: AnimateConfig, num_frames: int) -> Setting:
+    """Return what was done at once when the costs of a clip of `num_frames` were measured.
+
+    That is no more than there is in the short clip that stood for it.
+    """
+    count = measured_frames(config, num_frames)
+    windows = len(plan_windows(count, config.window, config.overlap))
+    return Setting(
+        min(config.windows_at_once, windows), min(config.decode_chunk, count), config.offload
+    )
 
 
 def choose_setting(needs: Callable[[Setting], int], asked: Setting, free: int) -> Setting | None:
@@ -111,10 +128,11 @@ def forecast(
         advance(1, "")
     plan, config = animator.plan(len(posing)), job.recipe.animate
     asked = Setting(config.windows_at_once, config.decode_chunk, config.offload)
+    measured = measured_setting(config, len(posing))
     device = animator.pipeline.unet.device
 
     def needs(setting: Setting) -> int:
-        return predict_bytes(plan, costs, asked, setting, animator.idle_network_bytes())
+        return predict_bytes(plan, costs, measured, setting, animator.idle_network_bytes())
 
     free, films = free_bytes(device), 2 if delivery.compare else 1
     setting = choose_setting(needs, asked, free)

@@ -109,7 +109,7 @@ def _job(
         recipe = replace(recipe, animate=replace(recipe.animate, steps=steps))
     validate_recipe(recipe)
     output = folder / row["output"]
-    if not output.resolve().is_relative_to(folder.resolve()):
+    if folder.resolve() not in output.resolve().parents:
         raise InputError(
             f"`output` in {where} must lie in {folder}, got {row['output']}.",
             hint="Name the folder that holds all outputs by --output.",

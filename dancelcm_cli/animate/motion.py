@@ -81,9 +81,9 @@ def read_motion(
         InputError: the file is unreadable or too long, or nobody is seen in it.
         ConfigError: the rate does not fit.
     """
-    if driving.suffix.lower() == SUFFIX and not driving.is_dir():
+    if _is_keypoint_file(driving):
         return _saved_motion(driving, config)
-    clip = open_clip(driving, config.fps or FRAMES_PER_SECOND)
+    clip = _open(driving, config)
     if indices is None:
         selection = select_frames(clip.times, clip.fps, config, str(driving))
     else:
@@ -102,6 +102,28 @@ def read_motion(
             hint="Choose another video, or say --driving pose if it shows drawn poses.",
         )
     return replace(shown, keypoints=found.keypoints, people=found.people)
+
+
+def require_driving(driving: Path, config: AnimateConfig) -> None:
+    """Refuse a driving clip that cannot be opened or is too long, without looking at its frames.
+
+    Raises:
+        InputError: the file is unreadable or too long.
+        ConfigError: the rate does not fit.
+    """
+    if _is_keypoint_file(driving):
+        _saved_motion(driving, config)
+    else:
+        clip = _open(driving, config)
+        select_frames(clip.times, clip.fps, config, str(driving))
+
+
+def _is_keypoint_file(driving: Path) -> bool:
+    return driving.suffix.lower() == SUFFIX and not driving.is_dir()
+
+
+def _open(driving: Path, config: AnimateConfig) -> Footage:
+    return open_clip(driving, config.fps or FRAMES_PER_SECOND)
 
 
 def _kind(

@@ -56,8 +56,14 @@ def plan_outputs(output: Path, format: Format | None) -> Outputs:
     """Say where everything goes that belongs to `output`.
 
     Raises:
-        InputError: the suffix of `output` is missing, unknown or that of another format.
+        InputError: `output` has no name, or its suffix is missing, unknown or of another format.
     """
+    if output.name in ("", ".."):
+        name = "dance" if format == "png" else f"dance.{format or 'mp4'}"
+        raise InputError(
+            f"--output must name a file, or a folder of PNGs, got {output}.",
+            hint=f"Type --output {output / name}",
+        )
     suffix = output.suffix.lower()
     told = SUFFIXES.get(suffix)
     chosen = format or told

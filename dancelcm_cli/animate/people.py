@@ -22,7 +22,7 @@ from dancelcm_cli.progress import Progress
 
 Keypoints = NDArray[np.float32]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CACHE = "poses"
 MIN_CONFIDENCE = 0.3  # mean body score below which nobody is seen, [0, 1]
 CHUNK = 32  # frames that are in memory at once
@@ -76,10 +76,13 @@ class PersonFinder:
     def _look(self, chunks: Iterable[Frames], looks: Collection[int]) -> Arrays:
         """Detect in chunks `(n, H, W, 3)` of a clip, and count the people in the frames `looks`."""
         keypoints: list[Keypoints] = []
+        before: Keypoints | None = None  # how the person was seen last: that one is gone on with
         people = 0
         for chunk in chunks:
             first = sum(map(len, keypoints))
-            keypoints.append(self._detector.detect(chunk))
+            keypoints.append(self._detector.detect(chunk, before=before))
+            seen = np.flatnonzero(keypoints[-1][..., 2].any(axis=1))
+            before = keypoints[-1][seen[-1]] if len(seen) else before
             counted = [chunk[index - first] for index in looks if 0 <= index - first < len(chunk)]
             people = max(people, *map(self._detector.count_people, counted), 0)
         return {"keypoints": np.concatenate(keypoints), "people": np.array(people)}

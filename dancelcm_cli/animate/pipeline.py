@@ -15,7 +15,7 @@ from PIL import Image
 
 from dancelcm_cli.animate.animator import Animator, Rendering
 from dancelcm_cli.animate.keypoint_files import SUFFIX, write_keypoints
-from dancelcm_cli.animate.motion import Motion, read_motion
+from dancelcm_cli.animate.motion import Motion, read_motion, require_driving
 from dancelcm_cli.animate.outputs import (
     WITH_SOUND,
     Delivery,
@@ -69,9 +69,9 @@ def animate(
 
     Writes the animation at the clip's frame rate with its sound and, beside it, a JSON record of
     everything it takes to make it again; with `delivery.compare` also picture, pose and result
-    side by side. The model is loaded, by `load`, once the inputs and outputs have been looked at.
-    Of several processes, which share the windows, the first one writes. What was kept of an
-    interrupted render is gone on with.
+    side by side. The model is loaded, by `load`, once picture and clip have been opened and the
+    outputs looked at; who is shown is searched for afterwards. Of several processes, which share
+    the windows, the first one writes. What was kept of an interrupted render is gone on with.
 
     Raises:
         InputError: an input is missing or unreadable, nobody is seen, or an output exists.
@@ -101,6 +101,7 @@ def _make(
         delivery = replace(delivery, overwrite=True)
     _require_outputs(job, outputs, delivery)
     image = read_image(job.reference)
+    require_driving(job.driving, job.recipe.animate)
     animator = load()
     posing = _pose_once(job, image, delivery, animator.finder, progress, processes)
     require_rate(outputs.format, posing.motion.fps)
@@ -240,10 +241,7 @@ def look_at_inputs(job: Job, delivery: Delivery, progress: Progress) -> tuple[Fr
 def _see(job: Job, delivery: Delivery, progress: Progress) -> tuple[Frames, Posing]:
     image = read_image(job.reference)
     finder = PersonFinder(job.recipe.animate.pose_detector)
-    posing = _pose(job, image, delivery, finder, progress)
-    if delivery.save_keypoints is not None:
-        _save_keypoints(delivery.save_keypoints, posing.motion)
-    return image, posing
+    return image, _pose(job, image, delivery, finder, progress)
 
 
 def _require_outputs(job: Job, outputs: Outputs, delivery: Delivery) -> None:
@@ -286,9 +284,10 @@ def _pose(
 
 def _require_keypoint_file(path: Path, overwrite: bool) -> None:
     if path.suffix != SUFFIX:
+        named = path if path.name else path / "dance"
         raise InputError(
             f"--save-keypoints must be an {SUFFIX} file, got {path}.",
-            hint=f"Type --save-keypoints {path.with_suffix(SUFFIX)}",
+            hint=f"Type --save-keypoints {named.with_suffix(SUFFIX)}",
         )
     require_writable(path, overwrite)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +25,13 @@ def predict_frames(
     length = open_clip(driving).num_frames
     indices = range(0, length, config.frame_stride)[: config.num_frames or None]
     motion = read_motion(driving, config, animator.finder, indices=indices)
-    known = None if motion.keypoints is None else motion.keypoints[reference_index]
+    known = None
+    if motion.keypoints is not None and reference_index in indices:
+        known = motion.keypoints[indices.index(reference_index)]
+    elif motion.keypoints is not None:
+        alike = replace(config, driving=motion.kind)
+        alone = read_motion(driving, alike, animator.finder, indices=[reference_index])
+        known = None if alone.keypoints is None else alone.keypoints[0]
     rendering = animator.render(image, motion, reference_keypoints=known)
     for index, frame in enumerate(rendering.film()):
         Image.fromarray(frame).save(output / f"{index:06d}.png")

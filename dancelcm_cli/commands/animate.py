@@ -157,7 +157,7 @@ def _check_arguments(
 
 def _default_output(reference: Path, driving: Path, format: str | None) -> Path:
     suffix = "" if format == "png" else f".{format or 'mp4'}"
-    return Path(f"{reference.stem}-{driving.stem}{suffix}")
+    return Path(f"{reference.stem}-{driving.absolute().stem}{suffix}")
 
 
 def _animate(job: Job, delivery: Delivery) -> None:

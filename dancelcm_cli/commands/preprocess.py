@@ -150,14 +150,14 @@ def preprocess(
     folder = output or DEFAULT_OUTPUT
     resolved = resolve_recipe(_recipe_of(folder, recipe) if append else recipe, settings, flags)
     if preview:
-        _preview(videos, output or Path(f"{videos.stem}-preview.mp4"), resolved)
+        _preview(videos, output or Path(f"{videos.absolute().stem}-preview.mp4"), resolved)
         return
 
     from dancelcm_cli.preprocess.pipeline import preprocess_videos
     from dancelcm_cli.preprocess.report import REPORT
 
     share = None if shard is None else _share(shard)
-    runner = _engine(engine, workers, videos)
+    runner = _engine(engine, workers, videos, folder)
     summary = preprocess_videos(videos, folder, model, resolved, RichProgress(), share, runner)
     print_result(
         {
@@ -196,7 +196,7 @@ def _share(text: str) -> tuple[int, int]:
     return part, parts
 
 
-def _engine(name: str, workers: int | None, videos: Path) -> Engine:
+def _engine(name: str, workers: int | None, videos: Path, output: Path) -> Engine:
     from dancelcm_cli.preprocess.engine import InProcess, LocalPool, usable_cpus
     from dancelcm_cli.preprocess.sources import find_videos
 
@@ -205,7 +205,7 @@ def _engine(name: str, workers: int | None, videos: Path) -> Engine:
 
         return RayCluster()
     if workers is None:
-        worthwhile = -(-len(find_videos(videos)) // VIDEOS_PER_WORKER)
+        worthwhile = -(-len(find_videos(videos, output)) // VIDEOS_PER_WORKER)
         workers = min(usable_cpus(), MOST_WORKERS, worthwhile)
     return InProcess() if workers == 1 else LocalPool(workers)
 
@@ -213,7 +213,7 @@ def _engine(name: str, workers: int | None, videos: Path) -> Engine:
 def _preview(video: Path, output: Path, recipe: Recipe) -> None:
     from dancelcm_cli.preprocess.preview import preview_video
 
-    found = preview_video(video, output, recipe.preprocess, RichProgress())
+    found = preview_video(video, output, recipe.preprocess, RichProgress(), recipe.device)
     print_result({"preview": found.path, **found.verdicts})
 
 

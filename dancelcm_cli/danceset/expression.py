@@ -28,7 +28,7 @@ MOODS: tuple[Mapping[str, float], ...] = (
 )  # fmt: skip
 EYES = ("eye-left-closure", "eye-right-closure")
 UNITS = tuple(dict.fromkeys(name for mood in (*MOODS, dict.fromkeys(EYES, 1.0)) for name in mood))
-BLINK = 0.17  # seconds from open to open
+BLINK = 0.17  # seconds from open to shut, and as many from shut to open
 
 
 def draw_expression(rng: Generator, beat: Beat) -> Floats:

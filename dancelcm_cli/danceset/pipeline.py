@@ -57,8 +57,8 @@ def render_danceset(
     started = time.perf_counter()
     renderer = _describe_renderer()
     with claimed(output):
-        remove_temporaries(output)
         claim_folder(output, settings, renderer)
+        remove_temporaries(output)
         missing = [i for i in settings.indices if not clip_path(output, i).exists()]
         if missing:
             _render_all(output, settings, missing, progress)

@@ -102,11 +102,14 @@ def _torch_build() -> TorchBuild | str:
     target = f"CUDA {version.cuda}" if version.cuda else f"ROCm {version.hip}"
     if not (version.cuda or version.hip):
         target = "Apple's GPU" if torch.backends.mps.is_available() else "cpu"
-    gpus = []
+    gpus, broken = [], []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        found = torch.cuda.get_device_properties(index)
-        gpus.append(f"{found.name}, {found.total_memory / 1e9:.0f} GB")
-    return TorchBuild(torch.__version__, target, tuple(gpus))
+        try:
+            found = torch.cuda.get_device_properties(index)
+            gpus.append(f"{found.name}, {found.total_memory / 1e9:.0f} GB")
+        except Exception as error:  # as above
+            broken.append(f"GPU {index}: {' '.join(str(error).split())}")
+    return TorchBuild(torch.__version__, target, tuple(gpus), tuple(broken))
 
 
 def _driver() -> str | None:

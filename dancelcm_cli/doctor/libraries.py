@@ -21,11 +21,15 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class TorchBuild:
-    """A build of torch: version, what it was built for ("CUDA 12.6", "cpu"), the GPUs it sees."""
+    """A build of torch: version, what it was built for ("CUDA 12.6", "cpu"), the GPUs it sees.
+
+    `broken` are those that it sees and cannot use, and why.
+    """
 
     version: str
     target: str
     gpus: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def check_packages(requirements: Iterable[str], installed: Mapping[str, str]) -> Check:
@@ -55,7 +59,10 @@ def check_torch(build: TorchBuild | str) -> Check:
 
 def check_gpu(build: TorchBuild | str, driver: str | None) -> Check:
     """Check that torch uses the GPU that `driver` ("560.35, NVIDIA H100") tells of, if any."""
-    gpus = () if isinstance(build, str) else build.gpus
+    gpus, broken = ((), ()) if isinstance(build, str) else (build.gpus, build.broken)
+    if broken:
+        fix = "Restart the machine and look at nvidia-smi; without the GPU type --device cpu"
+        return Check("GPU", "warn" if gpus else "fail", "; ".join(broken), fix)
     if gpus:
         shown = "; ".join(gpus) + (f"; driver {driver.split(',')[0]}" if driver else "")
         return Check("GPU", "ok", shown)

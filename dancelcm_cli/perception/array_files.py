@@ -17,7 +17,7 @@ from dancelcm_cli.errors import InputError
 from dancelcm_cli.plain_files import require_plain_file
 
 LARGEST = 1_000_000_000  # bytes of unpacked arrays: five hours of keypoints at 30 frames/s
-KINDS = "biufU"  # truth values, numbers and text
+NUMBERS, TEXT = "biuf", "U"  # kinds of arrays; truth values count as numbers
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 # What zipfile, its decompressors and numpy's parser of headers raise for damaged files.
 DAMAGE = (
@@ -27,7 +27,7 @@ DAMAGE = (
 
 
 def read_arrays(path: Path, wanted: str, hint: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of numbers in an .npz file, by name.
+    """Return the arrays of numbers in an .npz file, by name; remarks in words are left out.
 
     Args:
         path: The file.
@@ -44,19 +44,20 @@ def read_arrays(path: Path, wanted: str, hint: str) -> dict[str, NDArray[Any]]:
             size = sum(member.file_size for member in members)
             if size > LARGEST:
                 raise ValueError(f"it must unpack to at most {LARGEST:,} bytes, got {size:,}")
-            return {
+            arrays = {
                 member.filename.removesuffix(".npy"): _read_array(archive, member)
                 for member in members
             }
     except DAMAGE as error:
         raise InputError(f"{path} must hold {wanted}, got: {error}", hint) from error
+    return {name: array for name, array in arrays.items() if array.dtype.kind != TEXT}
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
         shape, by_columns, dtype = _read_header(file)
         content = file.read(member.file_size)
-    if dtype.kind not in KINDS:
+    if dtype.kind not in NUMBERS + TEXT:
         raise ValueError(f"{member.filename} holds {dtype}, which are no numbers")
     if math.prod(shape) * dtype.itemsize != len(content):
         raise ValueError(f"{member.filename} holds {len(content)} bytes for {shape} {dtype}")

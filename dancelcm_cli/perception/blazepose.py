@@ -25,7 +25,7 @@ BODY_POINTS = {  # our body and foot points: MediaPipe's; the neck and small toe
     14: 5, 15: 2, 16: 8, 17: 7, 18: 31, 20: 29, 21: 32, 23: 30,
 }
 # fmt: on
-NECK, SHOULDERS = 1, (2, 5)
+NECK, SHOULDERS, HIPS = 1, (2, 5), (8, 11)
 FEET = ((18, 11, 8), (21, 8, 11))  # big toe, the hip of its side and the other hip
 # By how much the small toe is out from the big one, in hip widths, and back, in foot lengths.
 TOE_OUT, TOE_BACK = 0.27, 0.16
@@ -42,16 +42,21 @@ class BlazePose:
         self._finder, self._body = BodyFinder(models), BodyReader(models)
         self._hand, self._face = HandReader(models), FaceReader(models)
 
-    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
+    def detect(
+        self,
+        frames: NDArray[np.uint8],
+        person: Person = "largest",
+        before: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return the keypoints (F, 134, 3) of a person in consecutive RGB frames (F, H, W, 3)."""
         height, width = frames.shape[1:3]
         keypoints = np.zeros((len(frames), NUM_KEYPOINTS, 3), np.float32)
         region: Region | None = None
         for frame, pose in zip(frames, keypoints, strict=True):
-            body = self._follow(frame, region, person)
+            body = self._follow(frame, region, person, before)
             region = None
             if body is not None:
-                region = body.region
+                region, before = body.region, None  # from here on as in any clip
                 self._read(frame, body, pose)
         keypoints[..., :2] /= (width, height)
         return keypoints
@@ -60,10 +65,17 @@ class BlazePose:
         """Return how many people are seen in an RGB frame (H, W, 3)."""
         return self._finder.count(frame)
 
-    def _follow(self, frame: Frame, region: Region | None, person: Person) -> Body | None:
+    def _follow(
+        self,
+        frame: Frame,
+        region: Region | None,
+        person: Person,
+        before: NDArray[np.float32] | None,
+    ) -> Body | None:
         """Return the body in `region`, or else in the region that the finder proposes."""
         body = self._body.read(frame, region) if region else None
-        if body is None and (found := self._finder.find(frame, person)):
+        near = None if before is None else before[list(HIPS), :2].mean(axis=0)
+        if body is None and (found := self._finder.find(frame, person, near)):
             body = self._body.read(frame, found)
         return body
 

@@ -41,11 +41,14 @@ class BodyFinder:
         self._network = TfliteNetwork(models / "pose_detection.tflite")
         self._anchors = _anchors(self._network.side)
 
-    def find(self, frame: Frame, person: Person = "largest") -> Region | None:
+    def find(
+        self, frame: Frame, person: Person = "largest", near: Array | None = None
+    ) -> Region | None:
         """Return the region of a person in an RGB frame (H, W, 3), or None.
 
-        Of several people it is the one that `choose_person` names; a size is multiplied by its
-        score.
+        Of several people it is the one whose hips are nearest to `near`, x and y in frame widths
+        and heights, and not further than a size away; else the one that `choose_person` names. A
+        size is multiplied by its score.
         """
         points, sizes, weights = self._candidates(frame)
         people = _apart(points[:, 0], sizes, weights)
@@ -54,6 +57,10 @@ class BodyFinder:
         number = choose_person(person, (weights * sizes)[people], places)
         if number is None:
             return None
+        if near is not None:
+            away = np.linalg.norm((places - near) * frame.shape[1::-1], axis=-1)
+            within = away < sizes[people] * max(frame.shape[:2])
+            number = int(np.argmin(away)) if within[np.argmin(away)] else number
         best = people[number]
         offsets = np.linalg.norm(points - points[best], axis=-1).max(axis=-1)
         weights = weights * (offsets < 0.3 * sizes[best])  # the boxes of the same person

@@ -36,11 +36,16 @@ class DWPose:
         self._points = PointReader(models / POINTS_FILE, device)
         self.device = self._boxes.device
 
-    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
+    def detect(
+        self,
+        frames: NDArray[np.uint8],
+        person: Person = "largest",
+        before: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return the keypoints (F, 134, 3) of a person in consecutive RGB frames (F, H, W, 3)."""
         height, width = frames.shape[1:3]
         keypoints = np.zeros((len(frames), NUM_KEYPOINTS, 3), np.float32)
-        track = choose_track(link(self._look(frames)), person, height, width)
+        track = choose_track(link(self._look(frames)), person, height, width, before)
         if track is not None:
             self._follow(frames, track, keypoints)
         keypoints[..., :2] /= (width, height)

@@ -50,11 +50,18 @@ class PoseDetector(Protocol):
         """Where it really runs: "cpu" or "cuda"."""
         ...
 
-    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
+    def detect(
+        self,
+        frames: NDArray[np.uint8],
+        person: Person = "largest",
+        before: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return the keypoints (F, 134, 3) of consecutive RGB frames (F, H, W, 3).
 
         `person` says who it is where several are seen: "largest", "center" or a number, counted
-        from the left. A frame without that person has scores of 0 throughout.
+        from the left. Where `frames` go on with a clip, `before` (134, 3) is the pose in which the
+        person was seen last: whoever is alike comes before whoever `person` says. A frame without
+        that person has scores of 0 throughout.
         """
         ...
 
@@ -92,7 +99,8 @@ def load_detector(name: str, models: Path, device: str = "cpu") -> PoseDetector:
 
 def annotation_path(video: Path) -> Path | None:
     """Return the file of exact keypoints beside `video` (clip.mp4: clip.npz), or None."""
-    path = video.with_suffix(".npz")
+    named = video if video.name else video.absolute()  # `.` names a folder of frames as well
+    path = named.with_suffix(".npz")
     return path if path.is_file() else None
 
 

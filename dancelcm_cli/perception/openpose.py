@@ -57,12 +57,17 @@ class OpenPose:
         body, hand, face = (part(str(models / file)) for part, file in FILES.items())
         self._detector = OpenposeDetector(body, hand, face).to(self.device)
 
-    def detect(self, frames: NDArray[np.uint8], person: Person = "largest") -> NDArray[np.float32]:
+    def detect(
+        self,
+        frames: NDArray[np.uint8],
+        person: Person = "largest",
+        before: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Return the keypoints (F, 134, 3) of a person in consecutive RGB frames (F, H, W, 3)."""
         height, width = frames.shape[1:3]
         looks = [(number, self._look(frame)) for number, frame in enumerate(frames)]
         keypoints = np.zeros((len(frames), NUM_KEYPOINTS, 3), np.float32)
-        track = choose_track(link(looks), person, height, width)
+        track = choose_track(link(looks), person, height, width, before)
         if track is not None:
             keypoints[track.frames] = [sighting.pose for sighting in track.sightings]
         keypoints[..., :2] /= (width, height)

@@ -91,17 +91,44 @@ def likeness(one: Sighting, other: Sighting) -> float:
     return (overlap + float(np.exp(-(away**2)))) / 2
 
 
-def choose_track(tracks: Sequence[Track], person: Person, height: int, width: int) -> Track | None:
+def choose_track(
+    tracks: Sequence[Track],
+    person: Person,
+    height: int,
+    width: int,
+    before: Keypoints | None = None,
+) -> Track | None:
     """Return the track of the person that is meant in frames of `height` x `width` pixels.
 
-    See `choose_person`; a size is the sum over the frames, so that staying counts.
+    See `choose_person`; a size is the sum over the frames, so that staying counts. Of several
+    people at a time it is the one who is most alike to `before` (134, 3), in frame widths and
+    heights, if anybody is.
     """
     if not tracks:
         return None
+    if before is not None and _meet(tracks):
+        known = _sighting_of(before, height, width)
+        alike = [likeness(known, track.sightings[0]) for track in tracks]
+        if max(alike) >= LEAST_LIKENESS:
+            return tracks[int(np.argmax(alike))]
     sizes = np.array([areas(track.boxes).sum() for track in tracks])
     middles = [np.median((t.boxes[:, :2] + t.boxes[:, 2:]) / 2, axis=0) for t in tracks]
     number = choose_person(person, sizes, np.array(middles) / (width, height))
     return None if number is None else tracks[number]
+
+
+def _meet(tracks: Sequence[Track]) -> bool:
+    """Whether two people are seen in one frame: else all tracks may well be of one person."""
+    frames = [frame for track in tracks for frame in track.frames]
+    return len(set(frames)) < len(frames)
+
+
+def _sighting_of(pose: Keypoints, height: int, width: int) -> Sighting:
+    """Return somebody by the pose (134, 3) alone, in frame widths and heights."""
+    scaled = pose * np.array([width, height, 1], np.float32)
+    seen = scaled[scaled[:, 2] > SEEN_THRESHOLD, :2]
+    seen = seen if len(seen) else scaled[:, :2]
+    return Sighting(np.concatenate([seen.min(axis=0), seen.max(axis=0)]).astype(float), scaled)
 
 
 def choose_person(

@@ -77,7 +77,7 @@ def preprocess_videos(
     """
     started = time.perf_counter()
     config = recipe.preprocess
-    sources = find_videos(videos)
+    sources = find_videos(videos, output)
     require_writable(output)
     if share is not None:
         sources, output = share_of(sources, *share), output / part_name(*share)

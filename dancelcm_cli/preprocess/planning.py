@@ -42,6 +42,7 @@ class Planner:
         for candidate in candidates:
             name, sha256 = candidate.source.name, candidate.sha256
             if sha256 is None:
+                self.num_new += 1
                 yield replace(candidate, name=name)
                 continue
             if name in self._done and self._done[name] not in (None, sha256):
@@ -66,7 +67,7 @@ class Planner:
                 # Never finished: should the owner's shard be lost, the copy can stand in for it.
                 yield _whole(name, None, footage, Rejection("duplicate", f"a copy of {owner}"))
             elif self._lacks_annotation(footage):
-                detail = f"{footage.path.stem}.npz is not beside it"
+                detail = f"{footage.path.absolute().stem}.npz is not beside it"
                 yield _whole(name, sha256, footage, Rejection("no_keypoints", detail))
             else:
                 yield from self._cut(name, sha256, footage)

@@ -79,7 +79,7 @@ class PoseFinder:
                 return None
             raise InputError(
                 f"{footage.path} must have its annotation beside it, but there is no"
-                f" {footage.path.with_suffix('.npz').name}.",
+                f" {footage.path.absolute().stem}.npz.",
                 hint="Pass --pose-detector auto to have the keypoints detected.",
             )
         annotated = read_annotation(path, footage.height, footage.width)

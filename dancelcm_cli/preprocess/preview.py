@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dancelcm_cli.config.schema import PreprocessConfig
+from dancelcm_cli.config.schema import Device, PreprocessConfig
+from dancelcm_cli.core.device import require_device
 from dancelcm_cli.data.detector_weights import detector_of
 from dancelcm_cli.data.footage import open_footage
 from dancelcm_cli.data.video import write_video
+from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.face import FaceCrop, FaceCropper
 from dancelcm_cli.preprocess.filters import Frames, Keypoints, Rejection
 from dancelcm_cli.preprocess.marking import marked
@@ -39,15 +41,24 @@ class Preview:
 
 
 def preview_video(
-    video: Path, output: Path, config: PreprocessConfig, progress: Progress
+    video: Path,
+    output: Path,
+    config: PreprocessConfig,
+    progress: Progress,
+    device: Device = "auto",
 ) -> Preview:
     """Write `video` with skeleton, face box and each window's verdict; nothing is encoded.
 
+    The pose detector runs on `device`, if it can.
+
     Raises:
-        InputError: The video cannot be read, or has no annotation where one is asked for.
+        InputError: The video cannot be read, or has no annotation where one is asked for;
+            `output` is the video itself, or names no file; the device is not there.
     """
+    _require_output(video, output)
     footage = open_footage(video, config.folder_fps)
-    poses = PoseFinder(config, detector_of(config.pose_detector)).of_video(footage)
+    detector = detector_of(config.pose_detector)
+    poses = PoseFinder(config, detector, require_device(device)).of_video(footage)
     plan = plan_windows(footage.times, footage.fps, config.num_frames, config.frame_stride)
     windows = [*plan.windows, plan.tail] if plan.tail else plan.windows
     frames = footage.frames(frames_of(windows))
@@ -62,6 +73,18 @@ def preview_video(
 
     write_video(output, pictures(), plan.fps)
     return Preview(output, dict(sorted(verdicts.items())))
+
+
+def _require_output(video: Path, output: Path) -> None:
+    if not output.name:
+        raise InputError(
+            f"--output must name a video, got {output}.", hint="Type --output preview.mp4"
+        )
+    if output.resolve() == video.resolve():
+        raise InputError(
+            f"{video} must not be replaced by what is made of it.",
+            hint="Choose another --output.",
+        )
 
 
 def _annotated(part: Screened, faces: FaceCropper, face_size: int) -> Iterator[Frames]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,12 @@ class Source:
     path: Path
 
 
-def find_videos(videos: Path) -> list[Source]:
+def find_videos(videos: Path, output: Path | None = None) -> list[Source]:
     """Return the video `videos`, or all that the folder `videos` holds at any depth.
 
     A folder of at least two pictures and no video is one, frame by frame. They come in natural
-    order (`clip 2` before `clip 10`); hidden files are left out.
+    order (`clip 2` before `clip 10`). Left out is what is hidden or lies in a hidden folder, and
+    what lies in the folder `output`, which is written and may be one of those in `videos`.
 
     Raises:
         InputError: There is no video.
@@ -36,12 +38,11 @@ def find_videos(videos: Path) -> list[Source]:
             hint="Check the spelling.",
         )
     if videos.is_file() or _is_sequence(videos):
-        return [Source(videos.name, videos)]
+        return [Source(videos.absolute().name, videos)]
     sources = [
         Source(path.relative_to(videos).as_posix(), path)
-        for path in videos.rglob("*")
-        if not path.name.startswith(".")
-        and (_is_sequence(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
+        for path in _visible(videos, output)
+        if (_is_sequence(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
     ]
     if not sources:
         raise InputError(
@@ -64,6 +65,17 @@ def share_of(sources: list[Source], part: int, parts: int) -> list[Source]:
         return int(hashlib.sha256(str(size).encode()).hexdigest(), 16) % parts + 1
 
     return [source for source in sources if share(source) == part]
+
+
+def _visible(videos: Path, output: Path | None) -> Iterator[Path]:
+    """Yield all in the folder `videos` that is not hidden, nor written by us into `output`."""
+    ours, root = None if output is None else output.resolve(), videos.resolve()
+    within = ours.relative_to(root) if ours is not None and root in ours.parents else None
+    for path in videos.rglob("*"):
+        place = path.relative_to(videos)
+        hidden = any(part.startswith(".") for part in place.parts)
+        if not hidden and (within is None or not place.is_relative_to(within)):
+            yield path
 
 
 def _is_sequence(folder: Path) -> bool:

@@ -9,14 +9,16 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from dancelcm_cli.animate.animator import Animator
+from dancelcm_cli.animate.animator import Animator, Rendering
 from dancelcm_cli.animate.motion import Motion, read_motion
 from dancelcm_cli.animate.outputs import write_animation
+from dancelcm_cli.animate.people import Keypoints
 from dancelcm_cli.animate.prediction import predict_frames
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.errors import ConfigError
+from dancelcm_cli.perception.keypoints import read_annotation
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -162,6 +164,29 @@ def test_the_noise_prior_reaches_the_model(
     assert not np.array_equal(started, animator.render(image, motion).frames)
     with pytest.raises(ConfigError, match="trained at, got 760"):
         Animator(model, make_recipe(settings[0], "animate.prior_timestep=760"))
+
+
+def test_a_prediction_knows_the_pose_of_its_picture_whichever_frame_that_is(
+    model: Path,
+    make_recipe: MakeRecipe,
+    image: Frames,
+    dancer: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exact = read_annotation(dancer.with_suffix(".npz"), 384, 256)
+    known: list[Keypoints] = []
+
+    def render(self: Animator, *arguments: object, reference_keypoints: Keypoints) -> Rendering:
+        known.append(reference_keypoints)
+        raise InterruptedError
+
+    monkeypatch.setattr(Animator, "render", render)
+    animator = Animator(model, make_recipe("animate.frame_stride=2"))  # frames 0, 2 and 4
+    for index in (0, 4, 3, 9):
+        with pytest.raises(InterruptedError):
+            predict_frames(animator, image, index, dancer, tmp_path)
+        assert np.array_equal(known.pop(), exact[index])
 
 
 def test_predictions_are_the_rendered_frames_without_loss(

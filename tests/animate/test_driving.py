@@ -56,3 +56,13 @@ def test_a_hash_depends_on_all_that_is_read(tmp_path: Path, dancer: Path) -> Non
         hashes.add(driving_sha256(folder))
     assert len(hashes) == 5
     assert driving_sha256(video) == driving_sha256(dancer)
+
+
+def test_the_folder_that_the_user_is_in_has_the_hash_of_its_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    expected = driving_sha256(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert driving_sha256(Path(".")) == expected

@@ -77,7 +77,7 @@ def test_any_name_survives_the_table(
 
 
 @pytest.mark.parametrize(
-    "output", ["../me.mp4", "a/../../me.mp4", "/elsewhere/me.mp4", "link/me.mp4"]
+    "output", ["../me.mp4", "a/../../me.mp4", "/elsewhere/me.mp4", "link/me.mp4", ".", "a/.."]
 )
 def test_nothing_is_written_outside_the_folder_of_the_batch(
     read: Read, tmp_path: Path, output: str

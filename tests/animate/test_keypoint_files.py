@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dancelcm_cli.animate.keypoint_files import read_keypoints, write_keypoints
+from dancelcm_cli.animate.keypoint_files import read_keypoints, saved_fps, write_keypoints
 from dancelcm_cli.errors import InputError
 from dancelcm_cli.perception.keypoints import read_annotation
 
@@ -50,6 +50,7 @@ def test_beside_a_video_they_are_its_annotation(tmp_path: Path) -> None:
         ({"keypoints": KEYPOINTS, "size": SIZE, "fps": np.array(-1.0)}, "must be positive"),
         ({"keypoints": np.array([{}], object), "size": SIZE}, "must hold the arrays"),
         ({"keypoints": np.array("text"), "size": SIZE}, "must"),
+        ({"keypoints": KEYPOINTS.astype(str), "size": SIZE}, "must hold the arrays"),
     ],
 )
 def test_anything_else_is_refused_with_a_hint(
@@ -59,6 +60,13 @@ def test_anything_else_is_refused_with_a_hint(
     with pytest.raises(InputError, match=complaint) as caught:
         read_keypoints(tmp_path / "a.npz")
     assert caught.value.hint
+
+
+def test_words_count_for_nothing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", keypoints=KEYPOINTS, size=SIZE, fps="30/1", remark="a waltz")
+    assert saved_fps(tmp_path / "a.npz") is None
+    saved = read_keypoints(tmp_path / "a.npz")
+    assert saved.fps is None and np.array_equal(saved.keypoints, KEYPOINTS)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def test_a_name_that_does_not_fit_is_refused_with_one_that_does(
     assert caught.value.hint == f"Type {typed}"
 
 
+@pytest.mark.parametrize("output", [".", "/", ".."])
+@pytest.mark.parametrize("format", [None, "mp4", "png"])
+def test_a_place_without_a_name_is_refused(output: str, format: Format | None) -> None:
+    with pytest.raises(InputError, match="--output must name a file") as caught:
+        plan_outputs(Path(output), format)
+    typed = Path(caught.value.hint.removeprefix("Type --output "))
+    assert plan_outputs(typed, format).animation == typed
+
+
 def test_what_is_there_is_only_replaced_by_its_like(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     frames, papers = tmp_path / "frames", tmp_path / "papers"

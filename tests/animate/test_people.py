@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,6 +37,23 @@ def test_what_is_found_is_what_the_detector_finds(
     expected = np.concatenate([detector.detect(frames[:3]), detector.detect(frames[3:])])
     assert np.array_equal(found.keypoints, expected)
     assert found.somebody and found.people == 1
+
+
+def test_one_of_several_people_is_followed_from_chunk_to_chunk(
+    tmp_path: Path, dancer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, _ = read_frames(dancer, range(6))
+    small = np.full_like(frames, frames[0, 0, 0])
+    for frame, shrunk in zip(frames, small, strict=True):
+        shrunk[64:352, 32:224] = cv2.resize(frame, (192, 288), interpolation=cv2.INTER_AREA)
+    # The left one is the larger at first, the right one from the second chunk on.
+    left = np.concatenate([frames[:3], small[3:]])
+    right = np.concatenate([small[:3], frames[3:]])
+    write_video(tmp_path / "pair.mp4", np.concatenate([left, right], axis=2), 12)
+    monkeypatch.setattr(people, "CHUNK", 3)
+    found = PersonFinder("auto").in_clip(open_clip(tmp_path / "pair.mp4", 12), range(6), SILENT)
+    assert found.people == 2
+    assert (found.keypoints[:, 0, 0] < 0.5).all()
 
 
 def test_a_clip_and_a_picture_are_looked_at_once_ever(

@@ -224,6 +224,7 @@ def test_saved_keypoints_make_the_same_animation(run: Run, tmp_path: Path, dance
     ("name", "overrides", "complaint"),
     [
         ("dance.txt", (), r"must be an \.npz file"),
+        ("..", (), r"must be an \.npz file"),
         ("dance.npz", ("animate.driving=pose",), "must show a person to save keypoints of"),
     ],
 )
@@ -234,7 +235,7 @@ def test_keypoints_that_cannot_be_saved_are_refused(
     with pytest.raises(InputError, match=complaint) as caught:
         run("dance.mp4", *overrides, delivery=delivery)
     assert caught.value.hint
-    assert not (tmp_path / name).exists()
+    assert not (tmp_path / name).is_file()
 
 
 def test_a_preview_shows_the_fit_and_makes_no_animation(make_job: MakeJob, tmp_path: Path) -> None:
@@ -245,6 +246,9 @@ def test_a_preview_shows_the_fit_and_makes_no_animation(make_job: MakeJob, tmp_p
     with pytest.raises(InputError, match=r"dance-align\.png must not exist"):
         preview(job, Delivery(), Listener())
     preview(job, Delivery(overwrite=True), Listener())
+    keeping = Delivery(overwrite=True, save_keypoints=tmp_path / "dance.npz")
+    preview(job, keeping, Listener())
+    assert not (tmp_path / "dance.npz").exists()
 
 
 def test_several_people_are_refused_unless_the_largest_is_wanted(
@@ -266,6 +270,16 @@ def test_several_people_are_refused_unless_the_largest_is_wanted(
     assert [note.split(":")[0] for note in crowded.notes] == [
         f"2 people are seen in {path}" for path in inputs.values()
     ]
+
+
+@pytest.mark.parametrize("name", ["missing.mp4", "missing.npz", "nowhere", "text.mp4"])
+def test_a_clip_that_cannot_be_opened_is_refused_before_the_model_is_loaded(
+    make_job: MakeJob, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video" * 100)
+    job = make_job(driving=tmp_path / name)
+    with pytest.raises(InputError):
+        animate(job, Delivery(), lambda: pytest.fail("needs no model"), Listener())
 
 
 @pytest.mark.parametrize(

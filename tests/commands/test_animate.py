@@ -14,6 +14,7 @@ from PIL import Image
 
 from dancelcm_cli.animate.unfinished import RenderWatch
 from dancelcm_cli.app import app, main
+from dancelcm_cli.commands.animate import _default_output
 from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.core.clip_predictor import Denoising
 from dancelcm_cli.core.model_folder import make_scheduler
@@ -210,3 +211,11 @@ def test_a_batch_says_what_became_of_each_job(run: Run, tmp_path: Path, capsys: 
     assert run(*flags) == 2
     table.write_text(f"reference,driving,output,seed\n{row},a.mp4,1\n")
     assert run(*flags) == 0
+
+
+def test_a_folder_of_frames_that_the_user_is_in_names_the_animation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "waltz").mkdir()
+    monkeypatch.chdir(tmp_path / "waltz")
+    assert _default_output(Path("ann.jpg"), Path("."), None) == Path("ann-waltz.mp4")

@@ -111,3 +111,27 @@ def test_a_person_that_is_none_is_refused(videos: Path, tmp_path: Path, person: 
     result = preprocess(videos, "--person", person, "--output", tmp_path / "shards")
     assert isinstance(result.exception, ConfigError)
     assert "preprocess.person must be one of largest, center, 1" in result.exception.message
+
+
+def test_a_preview_runs_on_the_device_that_is_asked_for(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    output = tmp_path / "p.mp4"
+    result = preprocess(videos / "a.mp4", *SMALL, "--preview", "--device", "cuda", "-o", output)
+    assert isinstance(result.exception, InputError)
+    assert "--device cuda must be on this machine" in result.exception.message
+    assert not output.exists()
+
+
+def test_shards_among_the_videos_are_no_videos(
+    videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dance(videos / "b.mp4", seed=1)
+    monkeypatch.chdir(videos)
+    assert preprocess(".", *SMALL).exit_code == 0
+    thumbnails = list((videos / "shards" / "skipped").iterdir())
+    assert len(thumbnails) == 2  # as a folder of frames has them
+    for arguments in (SMALL, ["--append"]):
+        again = preprocess(".", *arguments)
+        assert again.exit_code == 0 and "All 2 videos are done already" in again.stderr

@@ -16,7 +16,7 @@ pytest.importorskip("moderngl", reason='needs `pip install "dancelcm[danceset]"`
 from dancelcm_cli.app import app, main
 from dancelcm_cli.config.schema import PreprocessConfig, Recipe
 from dancelcm_cli.danceset.clip import render_scene
-from dancelcm_cli.danceset.files import write_clip
+from dancelcm_cli.danceset.files import claim_folder, write_clip
 from dancelcm_cli.danceset.pipeline import DanceSetSummary, render_danceset
 from dancelcm_cli.danceset.renderer import Renderer
 from dancelcm_cli.danceset.scene import draw_scene
@@ -90,6 +90,27 @@ def test_parts_and_processes_make_the_same_set(danceset: Path, tmp_path: Path) -
     render(tmp_path, replace(SETTINGS, first=2, num_clips=1))
     render(tmp_path, replace(SETTINGS, num_clips=2, workers=2))
     assert clips_of(tmp_path) == clips_of(danceset)
+
+
+def test_a_folder_of_other_files_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("My holidays")
+    (tmp_path / "00000.mp4").write_bytes(b"precious")
+    (tmp_path / ".tmp-of-mine").touch()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="must be empty or a dance set"):
+        claim_folder(tmp_path, SETTINGS, "any")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_that_a_killed_run_has_begun_is_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    claim_folder(tmp_path, SETTINGS, "any")
+    (tmp_path / "danceset.json").unlink()  # it is written last
+    claim_folder(tmp_path, SETTINGS, "any")
+    (tmp_path / "danceset.json").unlink()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="must be empty or a dance set"):
+        claim_folder(tmp_path, SETTINGS, "any")
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.doctor.check import Check
-from dancelcm_cli.doctor.examination import attempt, prevents_animation
+from dancelcm_cli.doctor.examination import _torch_build, attempt, prevents_animation
+from dancelcm_cli.doctor.libraries import TorchBuild
 from dancelcm_cli.doctor.model import check_model, check_pose_networks, check_video_reader
 from dancelcm_cli.errors import WeightsMissingError
 
@@ -24,6 +25,18 @@ def test_whatever_a_check_raises_is_its_finding() -> None:
 
     assert attempt("a", known) == Check("a", "fail", "No weights.", "Fetch them.")
     assert attempt("b", unknown).found == "ZeroDivisionError: of something"
+
+
+def test_a_gpu_that_cannot_be_asked_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(index: int) -> None:
+        raise RuntimeError("CUDA error:\nunknown error")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.get_device_properties", refuse)
+    build = _torch_build()
+    assert isinstance(build, TorchBuild)
+    assert (build.gpus, build.broken) == ((), ("GPU 0: CUDA error: unknown error",))
 
 
 def test_only_a_failure_keeps_the_model_from_animating() -> None:

@@ -39,6 +39,15 @@ def test_no_gpu_at_all_is_no_fault() -> None:
     assert check_gpu(CPU, None).state == "ok"
 
 
+def test_a_broken_gpu_fails_unless_another_works() -> None:
+    broken = ("GPU 1: an illegal memory access was encountered",)
+    alone = check_gpu(TorchBuild("2.6.0", "CUDA 12.6", (), broken), None)
+    assert (alone.state, alone.found) == ("fail", broken[0])
+    assert "--device cpu" in alone.fix
+    beside = check_gpu(TorchBuild("2.6.0", "CUDA 12.6", CUDA.gpus, broken), None)
+    assert beside.state == "warn"
+
+
 def test_a_gpu_that_torch_uses_is_named_with_its_driver() -> None:
     assert check_gpu(CUDA, "560.35, NVIDIA H100").found == "NVIDIA H100, 80 GB; driver 560.35"
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -86,6 +87,32 @@ def test_a_person_is_found_again_after_an_empty_frame(
     detected = detector.detect(frames)
     assert not detected[1].any()
     assert np.median(errors(detected, dancer[:3])[2, BODY]) < 0.03
+
+
+def test_of_two_people_the_one_before_is_followed_on(
+    detector: PoseDetector, dancer_frames: Frames
+) -> None:
+    small = np.zeros_like(dancer_frames)
+    for frame, shrunk in zip(dancer_frames, small, strict=True):
+        shrunk[64:352, 32:224] = cv2.resize(frame, (192, 288), interpolation=cv2.INTER_AREA)
+    pair = np.concatenate([small, dancer_frames], axis=2)
+    largest = detector.detect(pair[:2])
+    assert (largest[:, 0, 0] > 0.5).all()
+    left = detector.detect(pair[:1], 1)[0]
+    assert left[0, 0] < 0.5
+    followed = detector.detect(pair[1:3], before=left)
+    assert (followed[:, 0, 0] < 0.5).all()
+    assert (detector.detect(pair[1:2], before=largest[0]) == detector.detect(pair[1:2])).all()
+    far = left.copy()
+    far[:, 1] -= 3  # nobody is near
+    assert (detector.detect(pair[1:2], before=far) == detector.detect(pair[1:2])).all()
+
+
+def test_one_person_is_found_as_ever_wherever_it_was_before(
+    detector: PoseDetector, dancer_frames: Frames, detected: Keypoints
+) -> None:
+    again = detector.detect(dancer_frames[2:4], before=detected[1])
+    assert (again == detector.detect(dancer_frames[2:4])).all()
 
 
 def test_a_missing_network_is_named(tmp_path: Path) -> None:

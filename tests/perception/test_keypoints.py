@@ -76,6 +76,23 @@ def test_an_annotation_is_looked_for_beside_the_video(tmp_path: Path) -> None:
     assert annotation_path(video) == path
 
 
+def test_a_folder_of_frames_may_be_the_one_that_the_user_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clip").mkdir()
+    monkeypatch.chdir(tmp_path / "clip")
+    assert annotation_path(Path(".")) is None
+    path = annotation(tmp_path, np.zeros((1, NUM_KEYPOINTS, 2)), np.ones((1, NUM_KEYPOINTS), bool))
+    assert annotation_path(Path(".")) == path
+
+
+def test_an_annotation_of_texts_is_refused(tmp_path: Path) -> None:
+    shape = (1, NUM_KEYPOINTS, 2)
+    path = annotation(tmp_path, np.full(shape, "1"), np.ones(shape[:2], bool))
+    with pytest.raises(InputError, match="got: visible"):
+        read_annotation(path, 10, 10)
+
+
 def test_the_confidence_is_that_of_the_body_alone() -> None:
     keypoints = np.zeros((2, NUM_KEYPOINTS, 3), np.float32)
     keypoints[0, BODY, 2] = 1

@@ -63,6 +63,32 @@ def test_nobody_can_be_named_where_there_is_nobody() -> None:
     assert choose_track([], 1, 10, 10) is None
 
 
+def standing(x: float, height: float) -> Sighting:
+    """Somebody at column `x` whose points reach over the whole box."""
+    seen = sighting(x, height)
+    left, top, right, bottom = seen.box
+    seen.pose[:18, 0] = np.linspace(left, right, 18)
+    seen.pose[:18, 1] = np.linspace(top, bottom, 18)
+    seen.pose[:18, 2] = 1
+    return seen
+
+
+def test_who_was_followed_before_is_followed_on_though_another_is_larger() -> None:
+    small, tall = link([(n, [standing(50, 80), standing(200, 100)]) for n in range(3)])
+    for place, expected in ((50, small), (54, small), (200, tall), (290, tall)):
+        before = standing(place, 80).pose / np.array([300, 100, 1], np.float32)
+        assert choose_track([small, tall], "largest", 100, 300, before) is expected
+    assert choose_track([small, tall], "largest", 100, 300) is tall
+
+
+def test_one_person_alone_is_followed_as_ever() -> None:
+    brief, long = [standing(50, 100)], [standing(200, 100)]
+    tracks = link([(0, brief), (1, []), (2, []), (3, []), (4, long), (5, long)])
+    assert len(tracks) == 2
+    before = brief[0].pose / np.array([300, 100, 1], np.float32)
+    assert choose_track(tracks, "largest", 100, 300, before) is tracks[1]
+
+
 def test_who_stays_is_larger_than_who_passes_by() -> None:
     small, tall = sighting(50, 80), sighting(200, 100)
     stays, passes = link([(0, [small, tall]), (1, [small]), (2, [small])])

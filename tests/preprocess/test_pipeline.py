@@ -259,6 +259,17 @@ def test_a_folder_of_frames_becomes_the_clips_of_its_video(
     assert ours.rows[0].fps == theirs.rows[0].fps == 12
 
 
+def test_a_video_that_cannot_be_read_is_not_done(
+    tmp_path: Path, model: Path, recipe: Recipe
+) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    progress = Listener()
+    with pytest.raises(InputError, match="1 unreadable"):
+        preprocess_videos(tmp_path / "videos", tmp_path / "shards", model, recipe, progress)
+    assert progress.notes == []
+
+
 def test_other_settings_need_another_folder(run: Run, recipe: Recipe) -> None:
     run()
     with pytest.raises(InputError, match="other values of preprocess"):

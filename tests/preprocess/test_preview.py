@@ -39,6 +39,28 @@ def test_a_preview_leaves_nothing_but_its_video(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a.npz", "p.mp4"]
 
 
+@pytest.mark.parametrize("output", ["a.mp4", "sub/../a.mp4", "link.mp4"])
+def test_a_preview_never_takes_the_place_of_its_video(
+    tmp_path: Path, recipe: Recipe, write_annotated: WriteAnnotated, output: str
+) -> None:
+    video = write_annotated(tmp_path / "a.mp4", 4)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.mp4").symlink_to(video)
+    before = video.read_bytes()
+    with pytest.raises(InputError, match="must not be replaced by what is made of it") as caught:
+        preview_video(video, tmp_path / output, recipe.preprocess, SilentProgress())
+    assert caught.value.hint == "Choose another --output."
+    assert video.read_bytes() == before
+
+
+def test_a_preview_needs_a_name(
+    tmp_path: Path, recipe: Recipe, write_annotated: WriteAnnotated
+) -> None:
+    video = write_annotated(tmp_path / "a.mp4", 4)
+    with pytest.raises(InputError, match="must name a video"):
+        preview_video(video, Path("."), recipe.preprocess, SilentProgress())
+
+
 def test_a_missing_annotation_is_an_error_with_the_way_out(
     tmp_path: Path, recipe: Recipe, write_annotated: WriteAnnotated
 ) -> None:

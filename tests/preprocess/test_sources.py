@@ -58,3 +58,28 @@ def test_a_folder_without_videos_is_an_error(tmp_path: Path) -> None:
         find_videos(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         find_videos(tmp_path / "nowhere")
+
+
+def test_the_folder_that_the_user_is_in_is_called_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dance").mkdir()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "dance" / name).touch()
+    monkeypatch.chdir(tmp_path / "dance")
+    assert [source.name for source in find_videos(Path("."))] == ["dance"]
+
+
+def test_what_is_hidden_or_written_by_us_is_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ["shards/skipped/1.jpg", "shards/skipped/2.jpg", "shards/part-00001-of-00002/b.mp4"]
+    for name in ("a.mp4", "shards 2/c.mp4", ".cache/1.png", ".cache/2.png", ".old/d.mp4", *ours):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for output in (Path("shards"), tmp_path / "shards"):
+        names = [source.name for source in find_videos(Path("."), output)]
+        assert names == ["a.mp4", "shards 2/c.mp4"]
+    inner = find_videos(Path("shards 2"), Path("."))  # the other way round nothing is ours
+    assert [source.name for source in inner] == ["c.mp4"]
