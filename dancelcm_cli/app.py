@@ -39,7 +39,8 @@ from dancelcm_cli.interrupt import Interruption, sigterm_as_ctrl_c, typed_comman
 
 DEBUG_VARIABLE = "DANCELCM_DEBUG"  # 1: tracebacks and third parties' warnings are shown
 RANK = "RANK"  # of this process among those that torchrun or accelerate started
-WITHOUT_A_FILE = DISK_FULL | OPEN_FILES | {errno.ENOMEM, errno.EIO}  # told by their numbers alone
+# Told by their numbers alone; EAGAIN is of a thread for which there was no room.
+WITHOUT_A_FILE = DISK_FULL | OPEN_FILES | {errno.ENOMEM, errno.EAGAIN, errno.EIO}
 
 app = typer.Typer(
     name="dancelcm",

@@ -19,7 +19,7 @@ OPEN_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 OUT_OF_MEMORY_PHRASES = (
     *("out of memory", "can't allocate memory", "failed to allocate"),
     *("bad_alloc", "bad allocation", "insufficient memory", "can't start new thread"),
-    *("cannot allocate memory", "failed to map segment"),
+    *("cannot allocate memory", "failed to map segment", "failed with error '12'"),
 )
 SMALLER = "Take fewer frames, a smaller batch or a smaller recipe, or --device cpu."
 SAME_AGAIN = "type the same command again: what is finished is kept."
@@ -89,8 +89,9 @@ def refused_by_system(error: OSError, hint: str = "") -> DanceLCMError:
     if error.errno in DISK_FULL:
         hint = hint or f"Free some space there, then {SAME_AGAIN}"
         return InputError(f"The disk is full: {path} could not be written.", hint)
-    if error.errno == errno.ENOMEM:
-        return OutOfMemoryError(f"Memory ran out, says the system of {path}.", SMALLER)
+    if error.errno == errno.ENOMEM or (error.errno == errno.EAGAIN and not error.filename):
+        where = f" of {path}" if error.filename else ""
+        return OutOfMemoryError(f"Memory ran out, says the system{where}.", SMALLER)
     if error.errno in OPEN_FILES:
         return InputError("Too many files are open.", f"Type: ulimit -n 8192, then {SAME_AGAIN}")
     return InputError(
