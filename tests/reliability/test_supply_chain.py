@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,7 +42,11 @@ def agree(licence: Licence, names: Sequence[str]) -> bool:
 
 
 @every_file
-def test_a_forged_weight_file_is_never_kept(file: WeightFile, tmp_path: Path) -> None:
+def test_a_forged_weight_file_is_never_kept(
+    file: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = SimpleNamespace(free=2**40)  # the forgery takes none, but the stated size is looked for
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: room)
     copies, kept = tmp_path / "copies", tmp_path / "weights"
     copies.mkdir()
     (copies / file.file_name).write_bytes(b"first")
