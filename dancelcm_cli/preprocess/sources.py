@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dancelcm_cli.data.images import VIDEO_SUFFIXES
+from dancelcm_cli.data.images import VIDEO_SUFFIXES, natural_key
 from dancelcm_cli.errors import InputError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
@@ -82,10 +81,3 @@ def _is_sequence(folder: Path) -> bool:
     suffixes = [path.suffix.lower() for path in folder.iterdir() if not path.name.startswith(".")]
     pictures = sum(suffix in PICTURE_SUFFIXES for suffix in suffixes)
     return pictures > 1 and VIDEO_SUFFIXES.isdisjoint(suffixes)
-
-
-def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Return what to sort `name` by so that its numbers count as numbers, and before text."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    # The text stays part of the key: "2" and "02" are equal numbers but different names.
-    return [(False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts]

@@ -15,6 +15,7 @@ from dancelcm_cli.config.schema import ScheduleConfig
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
+from tests.core.tiny_unet import speaking, tiny_unet
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -37,26 +38,10 @@ def make_unet() -> Callable[..., DanceUNet]:
 
     def make(face_tokens: bool = False) -> DanceUNet:
         torch.manual_seed(0)
-        unet = DanceUNet(
-            latent_channels=4,
-            dim=32,
-            channel_multipliers=(1, 2),
-            attention_levels=(True, True),
-            blocks_per_level=1,
-            head_dim=16,
-            stem_heads=2,
-            context_dim=32,
-            text_tokens=0,
-            image_tokens="reference",
-            first_frame=False,
-        )
+        unet = tiny_unet(channel_multipliers=(1, 2), attention_levels=(True, True))
         if face_tokens:
             unet.add_face_tokens("vae")
-        with torch.no_grad():
-            for name, parameter in unet.named_parameters():
-                if name != "face_gate":
-                    parameter += 0.02 * torch.randn_like(parameter)
-        return unet.eval()
+        return speaking(unet)
 
     return make
 

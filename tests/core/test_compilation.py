@@ -8,6 +8,7 @@ from dancelcm_cli.core.compilation import REGIONS, compile_regions
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.unet import DanceUNet
+from tests.core.tiny_unet import speaking, tiny_unet
 
 
 @pytest.fixture(autouse=True)
@@ -20,23 +21,7 @@ def fresh_compiler() -> None:
 def unet() -> DanceUNet:
     """A network of one level, which has every kind of region, none of whose weights is zero."""
     torch.manual_seed(0)
-    unet = DanceUNet(
-        dim=32,
-        channel_multipliers=(1,),
-        attention_levels=(True,),
-        blocks_per_level=1,
-        head_dim=16,
-        stem_heads=2,
-        context_dim=32,
-        text_tokens=0,
-        image_tokens="reference",
-        face_tokens="vae",
-        first_frame=False,
-    )
-    with torch.no_grad():
-        for parameter in unet.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-    return unet.eval()
+    return speaking(tiny_unet(face_tokens="vae"))
 
 
 @pytest.fixture

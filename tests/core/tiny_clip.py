@@ -9,7 +9,7 @@ from dancelcm_cli.config.schema import ScheduleConfig
 from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.pipeline import DancePipeline
-from dancelcm_cli.core.unet import DanceUNet
+from tests.core.tiny_unet import speaking, tiny_unet
 
 EMBED_DIM = 12
 
@@ -34,25 +34,8 @@ def tiny_image_encoder(seed: int = 0) -> CLIPVisionModelWithProjection:
 def tiny_clip_pipeline() -> DancePipeline:
     """Return a pipeline whose network reads CLIP's features of the photo and of the face."""
     encoder = tiny_image_encoder()
-    unet = DanceUNet(
-        latent_channels=4,
-        dim=32,
-        channel_multipliers=(1,),
-        attention_levels=(True,),
-        blocks_per_level=1,
-        head_dim=16,
-        stem_heads=2,
-        context_dim=32,
-        text_tokens=0,
-        image_tokens="clip",
-        image_embed_dim=EMBED_DIM,
-        face_tokens="clip",
-        first_frame=False,
-    )
-    with torch.no_grad():
-        for parameter in unet.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-        unet.face_gate.fill_(0.0)
+    unet = speaking(tiny_unet(image_tokens="clip", image_embed_dim=EMBED_DIM, face_tokens="clip"))
+    unet.face_gate.detach().fill_(0.0)
     vae = PatchAutoencoder(
         latent_channels=4, patch_size=8, width=8, encoder_blocks=1, decoder_blocks=1
     )

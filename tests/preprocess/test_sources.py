@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dancelcm_cli.data.images import natural_key
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.preprocess.sources import find_videos, natural_key, share_of
+from dancelcm_cli.preprocess.sources import find_videos, share_of
 
 
 def test_videos_come_in_natural_order_from_any_depth(tmp_path: Path) -> None:

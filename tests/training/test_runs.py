@@ -273,25 +273,32 @@ def test_a_new_run_does_not_go_on_from_what_another_left(
         train_autoencoder(picture_shards, tmp_path, None, recipe, SILENT, resume=False)
 
 
-def test_latents_of_another_autoencoder_are_refused(
-    tmp_path: Path, shards: Path, picture_shards: Path, make_recipe: MakeRecipe
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["autoencoder.latent_channels=3"], "must have 3 channels for this autoencoder, got 4"),
+        (
+            [
+                "autoencoder.latent_channels=4",
+                "network.channel_multipliers=[1,1,1,1,1]",
+                "network.attention_levels=[true,true,true,true,true]",
+            ],
+            "multiples of 128 for this network, got 64 x 64",
+        ),
+    ],
+)
+def test_latents_that_autoencoder_or_network_cannot_take_are_refused(
+    tmp_path: Path,
+    shards: Path,
+    picture_shards: Path,
+    make_recipe: MakeRecipe,
+    overrides: list[str],
+    complaint: str,
 ) -> None:
-    recipe = make_recipe("train.steps=1", "autoencoder.latent_channels=3")
+    recipe = make_recipe("train.steps=1", *overrides)
     train_autoencoder(picture_shards, tmp_path / "vae", None, recipe, SILENT, resume=False)
     init = tmp_path / "vae" / "model"
-    with pytest.raises(InputError, match="must have 3 channels for this autoencoder, got 4"):
-        train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
-
-
-def test_pictures_that_the_network_cannot_halve_are_refused(
-    tmp_path: Path, shards: Path, picture_shards: Path, make_recipe: MakeRecipe
-) -> None:
-    levels = ["channel_multipliers=[1,1,1,1,1]", "attention_levels=[true,true,true,true,true]"]
-    small = (f"autoencoder.{size}" for size in ("latent_channels=4", "width=8"))
-    recipe = make_recipe("train.steps=1", *(f"network.{level}" for level in levels), *small)
-    train_autoencoder(picture_shards, tmp_path / "vae", None, recipe, SILENT, resume=False)
-    init = tmp_path / "vae" / "model"
-    with pytest.raises(InputError, match="multiples of 128 for this network, got 64 x 64"):
+    with pytest.raises(InputError, match=complaint):
         train_teacher(shards, tmp_path / "run", init, recipe, SILENT, resume=False)
 
 

@@ -23,13 +23,13 @@ from dancelcm_cli.core.lora_student import LoraStudent
 from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.pipeline import DancePipeline
-from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.checkpoints import BestCheckpoint, Checkpoint, mark_best, save_checkpoint
 from dancelcm_cli.data.clips import Clip, make_clip_id
 from dancelcm_cli.data.shards import ShardWriter
 from dancelcm_cli.data.weight_ledger import HashRecord, record_hash
 from dancelcm_cli.models.lora import write_lora
 from dancelcm_cli.training.run_folder import RunInputs, noted_run
+from tests.core.tiny_unet import tiny_unet
 
 MANIFEST = {"preprocess": {"height": 48, "width": 32}, "detector": {"name": "blazepose"}}
 ENCODED = {  # what a file of each suffix is encoded by, small and quick
@@ -160,19 +160,7 @@ def make_jobs(folder: Path) -> None:
 def make_model(folder: Path) -> None:
     """Write a model folder of the smallest networks."""
     torch.manual_seed(0)
-    unet = DanceUNet(
-        latent_channels=4,
-        dim=32,
-        channel_multipliers=(1,),
-        attention_levels=(True,),
-        blocks_per_level=1,
-        head_dim=16,
-        stem_heads=2,
-        context_dim=16,
-        text_tokens=0,
-        image_tokens="reference",
-        first_frame=False,
-    )
+    unet = tiny_unet(context_dim=16)
     vae = PatchAutoencoder(latent_channels=4, width=8, encoder_blocks=1, decoder_blocks=1)
     pipeline = DancePipeline(unet, vae, make_scheduler(ScheduleConfig()), num_segments=2)
     pipeline.save_pretrained(folder)
