@@ -110,6 +110,7 @@ class Animator:
             config.window,
             config.overlap,
             recipe.seed,
+            config.temperature,
         )
         self.num_steps = len(self.pipeline.plan(self.options))
         self.small_decoder = self._small_decoder() if config.small_decoder else None

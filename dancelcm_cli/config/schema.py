@@ -206,6 +206,7 @@ class AnimateConfig:
     noise_prior: NoisePrior = "none"  # starts from the noised reference: see core/noise_prior.py
     prior_timestep: int = 0  # how noisy it is; 0 is the trained timestep nearest to 949
     guidance_scale: float = 1.0  # 1 is off; a student needs none
+    temperature: float = 1.0  # scale of all noise; below 1 a small model's grain fades, then detail
     driving: Driving = "auto"
     align: Alignment = "robust"
     pose_detector: Detector = "auto"

@@ -226,6 +226,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         window: int = 0,
         overlap: int = 0,
         decode_chunk: int = 8,
+        temperature: float = 1.0,
     ) -> DanceOutput:
         """Animate `image` along `pose`.
 
@@ -255,6 +256,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             window: frames that the network sees at once; 0 for all of them.
             overlap: frames that neighbouring windows share.
             decode_chunk: frames that the autoencoder turns into pixels at once.
+            temperature: scale of the noise that sampling starts from and that its steps add.
 
         Raises:
             InputError: a picture is none, or the network cannot halve its size.
@@ -270,6 +272,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             window,
             overlap,
             seed_from(generator, seed),
+            temperature,
         )
         poses = as_pose_pictures(pose)
         still = self.encode(
@@ -320,6 +323,7 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
 
         def noise(*name: str | int) -> Tensor:
             drawn = frame_noise(shape, frames, self.config.noise_offset, options.seed, *name)
+            drawn = options.temperature * drawn
             return drawn.expand(len(reference), -1, -1, -1, -1).to(reference.device)
 
         schedule = self.schedule.to(reference.device)

@@ -53,6 +53,7 @@ class SamplingOptions:
     window: int = 0  # frames that the network sees at once; 0: all
     overlap: int = 0  # frames that neighbouring windows share
     seed: int = 0
+    temperature: float = 1.0  # scale of the noise that it starts from and that its steps add
 
 
 @dataclass(frozen=True)

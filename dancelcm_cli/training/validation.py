@@ -36,11 +36,14 @@ def picture_path(run: Path, step: int) -> Path:
 def psnr(frames: Frames, truth: Frames) -> float:
     """Return the mean over frames `(F, H, W, 3)` uint8 of the peak signal-to-noise ratio, in dB.
 
-    A single frame `(1, H, W, 3)` is compared with each of the other side's.
+    A single frame `(1, H, W, 3)` is compared with each of the other side's. Frames without any
+    difference, as a reference has with its own place in the clip, are left out unless all are so:
+    one would outweigh the rest.
     """
     difference = frames.astype(np.float64) - truth.astype(np.float64)
-    squared = (difference**2).mean(axis=(1, 2, 3)).clip(min=1e-10)
-    return float((20 * np.log10(255) - 10 * np.log10(squared)).mean())
+    squared = (difference**2).mean(axis=(1, 2, 3))
+    compared = squared[squared > 0] if squared.any() else squared.clip(min=1e-10)
+    return float((20 * np.log10(255) - 10 * np.log10(compared)).mean())
 
 
 @torch.no_grad()

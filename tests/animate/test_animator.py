@@ -166,6 +166,13 @@ def test_the_noise_prior_reaches_the_model(
         Animator(model, make_recipe(settings[0], "animate.prior_timestep=760"))
 
 
+def test_the_temperature_reaches_the_model(
+    model: Path, make_recipe: MakeRecipe, image: Frames, motion: Motion, animator: Animator
+) -> None:
+    cooler = Animator(model, make_recipe("animate.temperature=0.5")).render(image, motion).frames
+    assert not np.array_equal(cooler, animator.render(image, motion).frames)
+
+
 def test_a_prediction_knows_the_pose_of_its_picture_whichever_frame_that_is(
     model: Path,
     make_recipe: MakeRecipe,

@@ -114,7 +114,7 @@ def test_an_unknown_key_is_answered_with_the_one_that_was_meant(override: str, h
 
 def test_an_unknown_key_like_no_other_is_answered_with_its_sections_settings() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_recipe(None, ["schedule.temperature=1"])
+        load_recipe(None, ["schedule.flavour=1"])
     assert caught.value.hint == (
         "The settings are schedule.num_train_timesteps, schedule.beta_start, "
         "schedule.beta_end, schedule.noise_offset."

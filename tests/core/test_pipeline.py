@@ -13,6 +13,7 @@ from PIL import Image
 
 from dancelcm_cli.config.schema import NoisePrior, ScheduleConfig
 from dancelcm_cli.core.model_folder import load_pipeline, load_vae, make_scheduler
+from dancelcm_cli.core.noise import frame_noise
 from dancelcm_cli.core.noise_prior import noised_reference
 from dancelcm_cli.core.patch_autoencoder import PatchAutoencoder
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
@@ -85,6 +86,33 @@ def test_the_same_seed_gives_the_same_frames_and_another_gives_others(
     torch.manual_seed(1)
     assert pipeline(**pictures, seed=3).latents.equal(first.latents)
     assert not pipeline(**pictures, seed=4).latents.equal(first.latents)
+
+
+@pytest.mark.parametrize("num_segments", [0, 2])
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0])
+def test_the_temperature_scales_all_noise(
+    make_pipeline: MakePipeline,
+    pictures: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    num_segments: int,
+    temperature: float,
+) -> None:
+    pipeline = make_pipeline(num_segments=num_segments)
+    made = pipeline(**pictures, temperature=temperature).latents
+
+    def scaled_noise(*given: Any) -> torch.Tensor:
+        return temperature * frame_noise(*given)
+
+    monkeypatch.setattr("dancelcm_cli.core.pipeline.frame_noise", scaled_noise)
+    assert made.equal(pipeline(**pictures).latents)
+
+
+def test_without_temperature_every_seed_gives_the_same_frames(
+    make_pipeline: MakePipeline, pictures: dict[str, Any]
+) -> None:
+    pipeline = make_pipeline(num_segments=2)
+    first, second = (pipeline(**pictures, seed=seed, temperature=0.0) for seed in (1, 2))
+    assert first.latents.equal(second.latents)
 
 
 def test_guidance_of_one_calls_the_network_once_a_step(

@@ -30,6 +30,13 @@ def test_psnr_is_the_mean_over_frames() -> None:
     assert psnr(frames, black) == pytest.approx(20 * np.log10(255) - 10)
 
 
+def test_frames_that_are_the_same_do_not_count_beside_others() -> None:
+    black = np.zeros((3, 4, 4, 3), np.uint8)
+    frames = black.copy()
+    frames[0], frames[2] = 1, 10
+    assert psnr(frames, black) == pytest.approx(20 * np.log10(255) - 10)
+
+
 def test_psnr_of_equal_frames_is_finite() -> None:
     frames = np.full((2, 4, 4, 3), 7, np.uint8)
     assert np.isfinite(psnr(frames, frames))
