@@ -12,6 +12,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
 from dancelcm_cli.ahead import ahead
+from dancelcm_cli.animate.appearances import Appearances
 from dancelcm_cli.animate.motion import Motion
 from dancelcm_cli.animate.people import Keypoints, PersonFinder
 from dancelcm_cli.animate.posing import Posing, bring_together
@@ -84,6 +85,7 @@ class Animator:
             compile_regions(self.pipeline.vae)
         if recipe.animate.offload:
             self.pipeline.make_room()
+        self._appearances = Appearances(self.pipeline)
         self._take(recipe)
 
     def with_recipe(self, recipe: Recipe) -> Animator:
@@ -176,7 +178,8 @@ class Animator:
         """Return what the network is told, and whether a face is part of it."""
         picture = fit_frame(image, *self.size, posing.fit)
         face = self._face(image, posing.keypoints)
-        still = self.pipeline.encode(picture, posing[:1], posing.reference_pose, face, image)
+        appearance = self._appearances.of(picture, face, image)
+        still = appearance.posed(posing[:1], posing.reference_pose)
         return StreamedConditions(still, posing), face is not None
 
     def idle_network_bytes(self) -> int:

@@ -56,6 +56,22 @@ class Conditions:
         return replace(self, pose=self.pose[:, :, frames.start : frames.stop])
 
 
+@dataclass(frozen=True)
+class Appearance:
+    """The conditions of one photo, whatever the dance; shapes as in `Conditions`."""
+
+    reference_latents: Tensor
+    image_embeds: Tensor | None
+    face_latents: Tensor | None
+    face_embeds: Tensor | None
+
+    def posed(self, pose: Frames, reference_pose: Frames) -> Conditions:
+        """Add the pose pictures `(F, H, W, 3)` of a clip and `(H, W, 3)` of the photo, uint8."""
+        return Conditions(
+            to_pictures(pose)[None], to_pictures(reference_pose[None])[None, :, 0], **vars(self)
+        )
+
+
 class ClipConditions(Protocol):
     """The conditions of clips that may be too long for all of their poses to be there at once."""
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from dancelcm_cli.config.schema import NoisePrior, Sampler, ScheduleConfig, TeacherGrid
 from dancelcm_cli.core.clip_predictor import ClipPredictor, Execution
 from dancelcm_cli.core.conditioning import (
+    Appearance,
     ClipConditions,
     Conditions,
     PosePictures,
@@ -57,7 +58,6 @@ from dancelcm_cli.core.vae import (
     encode_frames,
     iter_decoded,
     require_divisible,
-    to_pictures,
 )
 from dancelcm_cli.errors import ConfigError
 
@@ -177,6 +177,22 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             image: reference picture `(H, W, 3)` uint8 RGB.
             pose: pose pictures `(F, H, W, 3)` uint8 RGB of the driving clip.
             reference_pose: pose picture `(H, W, 3)` of the reference.
+            face: see `encode_appearance`.
+            photo: see `encode_appearance`.
+
+        Raises:
+            InputError: the network cannot halve this size as often as it does.
+            WeightsMissingError: the network needs an image encoder, and the model has none.
+        """
+        return self.encode_appearance(image, face, photo).posed(pose, reference_pose)
+
+    def encode_appearance(
+        self, image: Frames, face: Frames | None = None, photo: Frames | None = None
+    ) -> Appearance:
+        """Bring all but the poses to the network's inputs, as a batch of one.
+
+        Args:
+            image: reference picture `(H, W, 3)` uint8 RGB.
             face: face crop `(S, S, 3)` of the reference, or None.
             photo: the reference before it was fitted to `(H, W)`, for the image encoder; None
                 shows it `image`.
@@ -187,13 +203,10 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
         """
         require_image_encoder(self.unet.config, self.image_encoder)
         require_divisible(image.shape[0], image.shape[1], self.vae, self.unet.config)
-        face_latents = None if face is None else self._encode_frame(face)
-        return Conditions(
-            pose=to_pictures(pose)[None],
-            reference_pose=to_pictures(reference_pose[None])[None, :, 0],
+        return Appearance(
             reference_latents=self._encode_frame(image),
             image_embeds=self._image_embeds(image if photo is None else photo),
-            face_latents=face_latents,
+            face_latents=None if face is None else self._encode_frame(face),
             face_embeds=self._image_embeds(face),
         )
 

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import torch
 
 from dancelcm_cli.animate.animator import Animator
+from dancelcm_cli.animate.appearances import Appearances
 from dancelcm_cli.animate.costs import known_costs
 from dancelcm_cli.animate.motion import read_motion
 from dancelcm_cli.animate.outputs import plan_outputs
@@ -25,6 +26,7 @@ from dancelcm_cli.core.conditioning import Conditions, EncodedConditions
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import Frames
 from dancelcm_cli.data.bundled import bundled
+from dancelcm_cli.data.fitting import fit_frame
 from dancelcm_cli.data.footage import open_footage
 from dancelcm_cli.data.images import read_image
 from dancelcm_cli.progress import SilentProgress
@@ -64,6 +66,7 @@ def compare_caches(report: Report) -> None:
         rows = [
             *_over_steps(animator, image, short),
             _over_windows(animator, image, long),
+            _over_dances(animator, image, short),
             _over_runs(),
             _over_forecasts(animator, image, short),
         ]
@@ -151,6 +154,18 @@ def _over_windows(animator: Animator, image: Frames, posing: Posing) -> Row:
     with patch.object(clip_predictor, "KEPT_BYTES", 0):
         off = quickest(denoise, runs=1)
     return "poses of the windows", f"{LONG} frames, noise to latents", off, on
+
+
+def _over_dances(animator: Animator, image: Frames, posing: Posing) -> Row:
+    """Time the encoding of a photo, which a batch of dances needs once."""
+    picture = fit_frame(image, *animator.size, posing.fit)
+    kept = Appearances(animator.pipeline)
+
+    def encode(appearances: Appearances) -> None:
+        appearances.of(picture, None, image)
+
+    off = quickest(lambda: encode(Appearances(animator.pipeline)))
+    return "photo's features", "another dance of it", off, quickest(lambda: encode(kept))
 
 
 def _over_runs() -> Row:
