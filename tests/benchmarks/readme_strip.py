@@ -35,7 +35,7 @@ def main(output: Path) -> None:
     columns: dict[str, list[Frames]] = {}
     models = [("student", steps) for steps in STUDENT_STEPS] + [("teacher", TEACHER_STEPS)]
     for model, steps in models:
-        recipe = load_recipe(None, [f"animate.steps={steps}", f"animate.num_frames={NUM_FRAMES}"])
+        recipe = load_recipe("tiny", [f"animate.steps={steps}", f"animate.num_frames={NUM_FRAMES}"])
         animator = Animator(bundled(f"tiny/{model}"), recipe)
         motion = read_motion(driving, recipe.animate, animator.finder)
         rendering = animator.render(image, motion)
