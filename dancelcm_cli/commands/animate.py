@@ -113,7 +113,7 @@ def animate(
         "seed": seed,
         "device": device,
     }
-    resolved = resolve_recipe(recipe, settings, flags)
+    resolved = resolve_recipe(recipe, settings, flags, model)
     resolved = as_draft(resolved, steps) if draft else resolved
     alone = preview or dry_run or save_keypoints is not None
     _check_arguments(reference, driving, batch, alone)

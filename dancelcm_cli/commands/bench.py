@@ -49,7 +49,7 @@ def bench(
     than their arithmetic would at the speed of one large matrix product.
     """
     flags = {"animate.steps": steps, "animate.num_frames": frames, "device": device}
-    resolved = resolve_recipe(recipe, settings, flags)
+    resolved = resolve_recipe(recipe, settings, flags, model)
 
     from dancelcm_cli.animate.bench import bench as measure
     from dancelcm_cli.data.bundled import bundled

@@ -104,7 +104,7 @@ def distill(
         "device": device,
     }
     overrides = [*method_settings(method), *(settings or [])]
-    resolved = resolve_recipe(run_recipe(recipe, resume), overrides, flags)
+    resolved = resolve_recipe(run_recipe(recipe, resume), overrides, flags, teacher or student)
     folder = run_folder("distill", output, resume)
 
     if dry_run:

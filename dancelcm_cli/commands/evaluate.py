@@ -185,7 +185,8 @@ def evaluate(
             "--repeat must come alone, or with --output, --device and --self-check.",
             hint=f"Type: dancelcm evaluate --repeat {repeat}",
         )
-    resolved = resolve_recipe(recipe, settings, {**flags, "device": device})
+    first = model[0] if model else None
+    resolved = resolve_recipe(recipe, settings, {**flags, "device": device}, first)
     if repeat is None and dataset is None and not self_check:
         raise ConfigError("--dataset must say which videos are scored.", "Type: --dataset dance")
 

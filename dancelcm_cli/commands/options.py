@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dancelcm_cli.config.loading import load_recipe, recipe_names
+from dancelcm_cli.config.model_recipe import model_recipe
 from dancelcm_cli.config.schema import Device, Recipe
 
 DEFAULT_RECIPE = "tiny"
@@ -21,7 +22,8 @@ RecipeOption = Annotated[
         "--recipe",
         metavar="NAME|FILE",
         help=f"A bundled recipe ({', '.join(recipe_names())}) or a TOML file, "
-        "whose values replace the defaults of the options above.",
+        "whose values replace the defaults of the options above. Without it, the "
+        "recipe in the model's folder, or tiny.",
         rich_help_panel=RECIPE_PANEL,
     ),
 ]
@@ -53,12 +55,16 @@ DeviceOption = Annotated[
 
 
 def resolve_recipe(
-    recipe: str | Path | None, settings: Sequence[str] | None, flags: Mapping[str, object]
+    recipe: str | Path | None,
+    settings: Sequence[str] | None,
+    flags: Mapping[str, object],
+    model: Path | None = None,
 ) -> Recipe:
     """Return the recipe with `--set` overrides and, on top of them, the flags that were given.
 
-    Without `recipe` it is that of the bundled model.
+    Without `recipe` it is that of the folder `model`, and without one there the bundled model's.
     `flags` maps dotted keys to values; None stands for a flag that was not given.
     """
     given = [f"{key}={value}" for key, value in flags.items() if value is not None]
-    return load_recipe(recipe or DEFAULT_RECIPE, [*(settings or []), *given])
+    chosen = recipe or model_recipe(model) or DEFAULT_RECIPE
+    return load_recipe(chosen, [*(settings or []), *given])

@@ -148,7 +148,8 @@ def preprocess(
         "device": device,
     }
     folder = output or DEFAULT_OUTPUT
-    resolved = resolve_recipe(_recipe_of(folder, recipe) if append else recipe, settings, flags)
+    given = _recipe_of(folder, recipe) if append else recipe
+    resolved = resolve_recipe(given, settings, flags, model)
     if preview:
         _preview(videos, output or Path(f"{videos.absolute().stem}-preview.mp4"), resolved)
         return

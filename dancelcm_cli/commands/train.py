@@ -80,7 +80,7 @@ def train(
         "seed": seed,
         "device": device,
     }
-    resolved = resolve_recipe(run_recipe(recipe, resume), settings, flags)
+    resolved = resolve_recipe(run_recipe(recipe, resume), settings, flags, init)
     folder = run_folder("train", output, resume)
 
     of_teacher = resolved.train.part == "teacher"

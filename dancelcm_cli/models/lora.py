@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, get_args
 
 from safetensors.torch import save_file
 
+from dancelcm_cli.config.model_recipe import model_recipe
 from dancelcm_cli.config.schema import FaceTokens
 from dancelcm_cli.core.lora import merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import (
@@ -135,6 +137,9 @@ def convert_lora(file: Path, teacher: Path, output: Path, progress: Progress) ->
         advance(1, output.name)
         pipeline = _pipeline(base, student, file)
         parameters = save(pipeline, temporary)
+        recipe = model_recipe(teacher)
+        if recipe is not None:
+            shutil.copyfile(recipe, temporary / recipe.name)
         advance(1, "")
     return Converted(output, parameters)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-from dancelcm_cli.config.schema import ComputeConfig, DistillConfig, TrainConfig
+from dancelcm_cli.config.model_recipe import FILE as MODEL_RECIPE
+from dancelcm_cli.config.model_recipe import trained_recipe
+from dancelcm_cli.config.schema import ComputeConfig, DistillConfig, Recipe, TrainConfig
 from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.core.vae import reduction, require_divisible
@@ -109,10 +111,17 @@ def watched_clips(
 
 
 def save_model(
-    pipeline: DancePipeline, folder: Path, save_adapters: Callable[[Path], None] | None = None
+    pipeline: DancePipeline,
+    recipe: Recipe,
+    folder: Path,
+    save_adapters: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write a model folder, whole or not at all, with a LoRA student's adapters in `lora/`."""
+    """Write a model folder, whole or not at all, with a LoRA student's adapters in `lora/`.
+
+    What was trained under `recipe` is used under it, too, where no other is named.
+    """
     with atomic_folder(folder) as temporary:
         pipeline.save_pretrained(temporary)
+        (temporary / MODEL_RECIPE).write_text(trained_recipe(recipe), encoding="utf-8")
         if save_adapters is not None:
             save_adapters(temporary / "lora")

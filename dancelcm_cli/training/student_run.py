@@ -121,7 +121,7 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
             network, average, batches, losses, validate, Criterion(f"psnr_{judged}", largest=True)
         ),
         loop_config(config, recipe.compute, untrained=False),
-        partial(_save, pipeline),
+        partial(_save, pipeline, recipe),
         draw=poses.prepare,
         begin=beside,
     )
@@ -202,13 +202,13 @@ def _asks_average(config: DistillConfig) -> bool:
     return config.target == "average" and config.method != "perflow"
 
 
-def _save(pipeline: DancePipeline, folder: Path) -> None:
+def _save(pipeline: DancePipeline, recipe: Recipe, folder: Path) -> None:
     """Write the model folder; a LoRA student's network whole, and its adapters in `lora/`."""
     unet = pipeline.unet
     if not has_adapters(unet):
-        save_model(pipeline, folder)
+        save_model(pipeline, recipe, folder)
         return
     merged = copy.deepcopy(unet).float()
     merge_adapters(merged)
     pipeline.register_modules(unet=merged)
-    save_model(pipeline, folder, partial(save_adapters, unet))
+    save_model(pipeline, recipe, folder, partial(save_adapters, unet))

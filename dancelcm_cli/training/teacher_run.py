@@ -120,7 +120,7 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
             Criterion("validation_loss", largest=False),
         ),
         loop_config(config, recipe.compute, untrained=True),
-        partial(save_model, pipeline),
+        partial(save_model, pipeline, recipe),
         draw=poses.prepare,
     )
 

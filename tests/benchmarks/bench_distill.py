@@ -106,7 +106,7 @@ def make_teacher(folder: Path, recipe: Recipe) -> Path:
         latent_channels=4,
     )
     unet = DanceUNet.from_network(recipe.network, 4)
-    save_model(DancePipeline(unet, vae, make_scheduler(recipe.schedule)), folder)
+    save_model(DancePipeline(unet, vae, make_scheduler(recipe.schedule)), recipe, folder)
     return folder
 
 

@@ -24,6 +24,17 @@ def test_a_flag_that_was_not_given_leaves_the_recipe_alone() -> None:
     assert resolve_recipe(None, None, {"animate.steps": None}) == load_recipe("tiny", [])
 
 
+def test_a_model_brings_its_recipe_unless_another_is_named(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    assert resolve_recipe(None, None, {}, model) == load_recipe("tiny", [])
+    model.mkdir()
+    assert resolve_recipe(None, None, {}, model) == load_recipe("tiny", [])
+    (model / "recipe.toml").write_text('extends = "unianimate"\nseed = 3\n')
+    own = load_recipe("unianimate", ["seed=3", "animate.steps=8"])
+    assert resolve_recipe(None, None, {"animate.steps": 8}, model) == own
+    assert resolve_recipe("smoke", None, {}, model) == load_recipe("smoke", [])
+
+
 def test_a_flag_out_of_range_is_refused_like_any_setting() -> None:
     with pytest.raises(ConfigError, match=r"animate\.steps must be at least 1, got 0"):
         resolve_recipe(None, None, {"animate.steps": 0})

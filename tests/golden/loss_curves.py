@@ -126,7 +126,7 @@ def _teacher(folder: Path, recipe: Recipe) -> Path:
                 parameter.copy_(drawn / parameter[0].numel() ** 0.5)
             else:
                 parameter.copy_(0.1 * drawn + float(name.endswith("weight")))
-    save_model(DancePipeline(unet, vae, make_scheduler(recipe.schedule)), folder)
+    save_model(DancePipeline(unet, vae, make_scheduler(recipe.schedule)), recipe, folder)
     return folder
 
 

@@ -19,6 +19,7 @@ import torch
 from accelerate import init_empty_weights
 from torch import Tensor
 
+from dancelcm_cli.config.loading import load_recipe
 from dancelcm_cli.core.conditioning import Conditions
 from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.unet import DanceUNet
@@ -38,7 +39,7 @@ from tests.models.published import (
     upstream,
 )
 
-PARTS = {"unet", "vae", "scheduler", "image_encoder", "model_index.json"}
+PARTS = {"unet", "vae", "scheduler", "image_encoder", "model_index.json", "recipe.toml"}
 GOLDEN = KEYS.with_name("unet_small.npz")
 
 
@@ -63,7 +64,11 @@ class InterruptedProgress(SilentProgress):
 def test_a_converted_folder_is_a_model_of_safetensors(converted: Path) -> None:
     assert {path.name for path in converted.iterdir()} == PARTS
     suffixes = {path.suffix for path in converted.rglob("*") if path.is_file()}
-    assert suffixes == {".json", ".safetensors"}
+    assert suffixes == {".json", ".safetensors", ".toml"}
+
+
+def test_a_converted_folder_is_used_as_unianimate_is(converted: Path) -> None:
+    assert load_recipe(converted / "recipe.toml") == load_recipe("unianimate")
 
 
 def test_every_number_arrives(converted: Path, published: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dancelcm_cli.config.model_recipe import model_recipe
 from dancelcm_cli.core.lora import add_adapters, merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import fingerprint
 from dancelcm_cli.core.model_folder import load_pipeline
@@ -66,6 +67,7 @@ def test_export_and_convert_give_the_student_back(
     student: Path, converted: Path, file: Path, tmp_path: Path
 ) -> None:
     convert_lora(file, converted, tmp_path / "again", SilentProgress())
+    assert model_recipe(tmp_path / "again") is not None
     for part in ("unet", "vae", "image_encoder", "lora"):
         expected, found = (
             read_folder_tensors(student / part),

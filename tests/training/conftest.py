@@ -147,5 +147,5 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
         latent_channels=4, patch_size=8, width=8, encoder_blocks=1, decoder_blocks=1
     )
     network = DanceUNet.from_network(recipe.network, 4)
-    save_model(DancePipeline(network, vae, make_scheduler(recipe.schedule)), folder)
+    save_model(DancePipeline(network, vae, make_scheduler(recipe.schedule)), recipe, folder)
     return folder

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from dancelcm_cli.config.loading import load_recipe
+from dancelcm_cli.config.model_recipe import model_recipe, trained_recipe
 from dancelcm_cli.config.schema import Recipe
 from dancelcm_cli.core.model_folder import load_pipeline, load_vae
 from dancelcm_cli.core.vae import encode_frames
@@ -85,6 +86,11 @@ def test_a_resumed_run_makes_the_same_model(
     assert contents(stopped / "samples") == contents(whole / "samples")
 
 
+def recipe_in(model: Path) -> str:
+    path = model_recipe(model)
+    return "" if path is None else path.read_text()
+
+
 def test_a_teacher_run_leaves_model_metrics_and_samples(
     tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
 ) -> None:
@@ -97,6 +103,7 @@ def test_a_teacher_run_leaves_model_metrics_and_samples(
     assert rows[1]["loss"] > 0 and rows[1]["seconds_per_step"] > 0
     for step in (1, 2):
         Image.open(tmp_path / "samples" / f"step-{step:06d}.png").verify()
+    assert recipe_in(tmp_path / "model") == trained_recipe(recipe)
     pipeline = load_pipeline(tmp_path / "model")
     assert pipeline.config.num_segments == 0
     before = load_pipeline(teacher)
@@ -156,6 +163,7 @@ def test_a_student_is_an_average_with_segments_and_face_tokens_that_leaves_its_t
         "psnr_reference",
         *(f"{figure}_{kind}" for figure in ("psnr", "spread") for kind in kinds),
     }
+    assert recipe_in(tmp_path / "model") == trained_recipe(recipe)
     student = load_pipeline(tmp_path / "model")
     assert (student.config.num_segments, student.config.grid_size) == (4, 40)
     assert student.unet.face_projector is not None
