@@ -10,7 +10,7 @@ from dancelcm_cli.core.conditioning import Appearance
 from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.vae import Frames
 
-MOST_KEPT = 64  # photos; a quarter of a megabyte each at full size
+MOST_KEPT = 64  # photos; of 768 x 512 pixels each takes an eighth of a megabyte
 
 
 class Appearances:
