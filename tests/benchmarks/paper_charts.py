@@ -72,7 +72,7 @@ def _draw_panel(
 ) -> None:
     values = [value for cell in column for value in cell.values]
     low, high = min(values), max(values)
-    metric, bottom = column[0].metric, TOP + ROW * len(lines)
+    metric, bottom = column[0].column.measured, TOP + ROW * len(lines)
 
     def place(value: float) -> float:
         share = (value - low) / (high - low) if high > low else 0.5

@@ -9,6 +9,7 @@ from dancelcm_cli.config.schema import MetricName
 
 SOURCE = "arXiv 2504.11143, tables 1 to 5"
 METRICS: tuple[MetricName, ...] = ("psnr", "ssim", "lpips", "fvd", "l1")
+STAND_INS: dict[MetricName, MetricName] = {"ssim": "ssim_gaussian", "l1": "mae"}  # of `textbook`
 Figures = dict[str, float]  # by metric
 
 BASELINE, BASELINE_STEPS = "dancelcm", 4  # what every other row is held against

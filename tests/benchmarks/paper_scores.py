@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dancelcm_cli.config.schema import MetricName
 from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE
 from dancelcm_cli.evaluate.metrics import Metric, select_metrics
 from dancelcm_cli.evaluate.report import read_results
@@ -17,6 +18,7 @@ from tests.benchmarks.paper_rows import (
     BASELINE_STEPS,
     METRICS,
     PAPER_BASELINE,
+    STAND_INS,
     Line,
     Table,
 )
@@ -28,15 +30,29 @@ Scores = Mapping[Row, Mapping[str, Sequence[float]]]  # by metric, a value a see
 
 
 @dataclass(frozen=True)
+class Column:
+    """A metric of the paper, and what was measured for it: the same, or its stand-in."""
+
+    paper: Metric
+    measured: Metric
+
+    @property
+    def heading(self) -> str:
+        """What was measured, and, where it is another, what for."""
+        stands_in = self.measured is not self.paper
+        return self.measured.heading + (f" (for {self.paper.label})" if stands_in else "")
+
+
+@dataclass(frozen=True)
 class Cell:
-    """A metric of a row: our values, one a seed, and the paper's figure, None where it has none.
+    """A column of a row: our values, one a seed, and the paper's figure, None where it has none.
 
     `agrees` says whether the row is better or worse than DanceLCM at 4 steps as it is in the paper;
     None where either side has no such difference to show. `unsure` says that ours is no larger than
     the larger spread of the two over their seeds.
     """
 
-    metric: Metric
+    column: Column
     values: tuple[float, ...] = ()
     paper: float | None = None
     agrees: bool | None = None
@@ -74,36 +90,47 @@ def collect_scores(plan: Plan, jobs: Sequence[Job]) -> Scores:
 
 def _add(values: dict[str, list[float]], result: EvaluationResult, ending: str) -> None:
     row = next(row for row in result.rows if row.name.endswith(ending))
-    for metric in METRICS:
-        if metric in row.estimates:
-            values[metric].append(row.estimates[metric].value)
+    for name, estimate in row.estimates.items():
+        values[name].append(estimate.value)
+
+
+def table_columns(scores: Scores) -> list[Column]:
+    """Return a column for each metric of the paper; a stand-in's where no row has the metric."""
+    known = {name for values in scores.values() for name in values}
+
+    def measured(name: MetricName) -> MetricName:
+        stand_in = STAND_INS.get(name)
+        return stand_in if stand_in in known and name not in known else name
+
+    ours = select_metrics([measured(name) for name in METRICS])
+    return [Column(*pair) for pair in zip(select_metrics(METRICS), ours, strict=True)]
 
 
 def table_cells(table: Table, scores: Scores) -> list[tuple[Line, list[Cell]]]:
-    """Return the cells of each line of `table`, one a metric."""
+    """Return the cells of each line of `table`, one a column."""
     return [(line, line_cells(line, scores)) for line in table.lines]
 
 
 def line_cells(line: Line, scores: Scores) -> list[Cell]:
-    """Return the cells of a line, one a metric."""
-    return [_cell(metric, line, scores) for metric in select_metrics(METRICS)]
+    """Return the cells of a line, one a column."""
+    return [_cell(column, line, scores) for column in table_columns(scores)]
 
 
-def _cell(metric: Metric, line: Line, scores: Scores) -> Cell:
-    name = metric.name
-    paper = (line.paper or {}).get(name)
+def _cell(column: Column, line: Line, scores: Scores) -> Cell:
+    name = column.measured.name
+    paper = (line.paper or {}).get(column.paper.name)
     values = tuple(scores.get((line.run, line.steps), {}).get(name, ()))
     base = tuple(scores.get((BASELINE, BASELINE_STEPS), {}).get(name, ()))
     is_baseline = (line.run, line.steps) == (BASELINE, BASELINE_STEPS)
     if is_baseline or paper is None or not values or not base:
-        return Cell(metric, values, paper)
+        return Cell(column, values, paper)
     difference = statistics.fmean(values) - statistics.fmean(base)
     spreads = [statistics.stdev(several) for several in (values, base) if len(several) > 1]
     return Cell(
-        metric,
+        column,
         values,
         paper,
-        signs_agree(difference, paper - PAPER_BASELINE[name]),
+        signs_agree(difference, paper - PAPER_BASELINE[column.paper.name]),
         unsure=bool(spreads) and abs(difference) <= max(spreads),
     )
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from dancelcm_cli.evaluate.candidates import REPEATED_REFERENCE
-from dancelcm_cli.evaluate.metrics import select_metrics
-from tests.benchmarks.paper_rows import METRICS, SOURCE, Line, Table
+from tests.benchmarks.paper_rows import SOURCE, Line, Table
 from tests.benchmarks.paper_scores import STANDING, Cell, Scores, line_cells, table_cells
 
 SCHEMA_VERSION = 1
@@ -76,7 +75,7 @@ def _setting(value: object) -> str:
 
 
 def _table(rows: Sequence[tuple[Line, Sequence[Cell]]]) -> Iterator[str]:
-    headings = [metric.heading for metric in select_metrics(METRICS)]
+    headings = [cell.column.heading for cell in rows[0][1]]
     yield _row(("", *headings, "seeds"))
     yield _row(("---", *["---:"] * (len(headings) + 1)))
     for line, cells in rows:
@@ -90,7 +89,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def cell_text(cell: Cell) -> str:
     """Return our figure and, in brackets, the paper's with the mark of agreement."""
-    digits, text = cell.metric.digits, NOTHING
+    digits, text = cell.column.measured.digits, NOTHING
     if cell.mean is not None:
         text = format(cell.mean, digits)
     if cell.spread is not None:
@@ -98,7 +97,8 @@ def cell_text(cell: Cell) -> str:
     if cell.paper is None:
         return text
     mark = {None: "", True: " ✓", False: " ✗"}[cell.agrees]
-    return f"{text} [{cell.paper:{digits}}{mark}{'?' if mark and cell.unsure else ''}]"
+    mark += "?" if mark and cell.unsure else ""
+    return f"{text} [{cell.paper:{cell.column.paper.digits}}{mark}]"
 
 
 def agreement_text(tables: Sequence[Table], scores: Scores) -> str:
@@ -124,7 +124,7 @@ def as_json(tables: Sequence[Table], scores: Scores, course: Course) -> dict[str
         "schema_version": SCHEMA_VERSION,
         "paper": SOURCE,
         **asdict(course),
-        REPEATED_REFERENCE.replace(" ", "_"): {c.metric.name: c.mean for c in standing},
+        REPEATED_REFERENCE.replace(" ", "_"): {c.column.measured.name: c.mean for c in standing},
         "tables": [
             {
                 "name": table.name,
@@ -138,7 +138,7 @@ def as_json(tables: Sequence[Table], scores: Scores, course: Course) -> dict[str
 
 def _line(line: Line, cells: Sequence[Cell]) -> dict[str, object]:
     figures = {
-        cell.metric.name: {
+        cell.column.measured.name: {
             "values": list(cell.values),
             "mean": cell.mean,
             "spread": cell.spread,

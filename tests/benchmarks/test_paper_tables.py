@@ -270,6 +270,17 @@ def test_what_is_not_measured_is_said_to_be() -> None:
     assert psnr_cells([20.0], []) == "20.00 [19.00]"
 
 
+def test_a_metric_of_the_paper_that_was_not_measured_is_shown_by_its_stand_in() -> None:
+    scores = {
+        ("videolcm", 4): {"mae": [5.0], "ssim_gaussian": [0.7], "ssim": [0.8]},
+        BASE: {"mae": [4.0], "ssim_gaussian": [0.6], "ssim": [0.9]},
+    }
+    line = Line("other", "videolcm", 4, {"ssim": 0.801, "l1": 2.7e-4})
+    cells = {cell.column.heading: cell_text(cell) for cell in line_cells(line, scores)}
+    assert cells["MAE ↓ (for L1)"] == "5.00 [2.70E-04 ✓]"
+    assert cells["SSIM ↑"] == "0.800 [0.801 ✓]"
+
+
 def test_the_baseline_is_not_compared_with_itself() -> None:
     cells = line_cells(Line("DanceLCM", *BASE, PAPER_BASELINE), {BASE: {"psnr": [21.0]}})
     assert all(cell.agrees is None for cell in cells)
