@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -185,8 +185,7 @@ def evaluate(
             "--repeat must come alone, or with --output, --device and --self-check.",
             hint=f"Type: dancelcm evaluate --repeat {repeat}",
         )
-    first = model[0] if model else None
-    resolved = resolve_recipe(recipe, settings, {**flags, "device": device}, first)
+    resolved = _common_recipe(model or [], recipe, settings, {**flags, "device": device})
     if repeat is None and dataset is None and not self_check:
         raise ConfigError("--dataset must say which videos are scored.", "Type: --dataset dance")
 
@@ -210,6 +209,36 @@ def evaluate(
             models = tuple(model or ()) or (() if predictions else (bundled("tiny/student"),))
             plan = Plan(dataset, data, truth, ids, tuple(predictions or ()), models, bounds)
             _run(plan, resolved, report, progress, checks, processes)
+
+
+def _common_recipe(
+    models: Sequence[Path],
+    recipe: str | None,
+    settings: Sequence[str] | None,
+    flags: Mapping[str, object],
+) -> Recipe:
+    """Return the recipe under which all `models` are scored.
+
+    Raises:
+        ConfigError: They bring recipes that animate in different ways.
+    """
+    places: Sequence[Path | None] = models or (None,)
+    first, *others = (resolve_recipe(recipe, settings, flags, place) for place in places)
+    for model, other in zip(models[1:], others, strict=True):
+        if _animation(other) != _animation(first):
+            raise ConfigError(
+                f"The models must animate in one way, got other picture sizes or settings of"
+                f" `animate` in the recipe of {model} than in that of {models[0]}.",
+                hint="Name a --recipe for all of them, or evaluate each by itself and compare the"
+                " folders of predictions with --predictions.",
+            )
+    return first
+
+
+def _animation(recipe: Recipe) -> object:
+    """Return the settings that animations depend on, but for the steps, which --steps says."""
+    size = recipe.preprocess
+    return replace(recipe.animate, steps=1), size.height, size.width, size.fit, size.face_size
 
 
 @contextmanager

@@ -20,6 +20,11 @@ def model_recipe(model: Path | None) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def write_model_recipe(folder: Path, toml: str) -> None:
+    """Put a recipe into a model folder, one that nobody reads yet."""
+    (folder / FILE).write_text(toml, encoding="utf-8")
+
+
 def trained_recipe(recipe: Recipe) -> str:
     """Return as TOML what goes with a model that was trained under `recipe`.
 

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import init_empty_weights
 from torch import Tensor
 
-from dancelcm_cli.config.model_recipe import FILE as MODEL_RECIPE
+from dancelcm_cli.config.model_recipe import write_model_recipe
 from dancelcm_cli.config.schema import ScheduleConfig
 from dancelcm_cli.core.model_folder import make_scheduler
 from dancelcm_cli.core.pipeline import DancePipeline
@@ -48,7 +48,7 @@ def convert(sources: Sources, output: Path, progress: Progress) -> Converted:
         advance(1, output.name)
         pipeline = DancePipeline(unet, vae, make_scheduler(ScheduleConfig()), encoder)
         parameters = save(pipeline, temporary)
-        (temporary / MODEL_RECIPE).write_text('extends = "unianimate"\n', encoding="utf-8")
+        write_model_recipe(temporary, 'extends = "unianimate"\n')
         advance(1, "")
     return Converted(output, parameters)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from dancelcm_cli.config.model_recipe import FILE as MODEL_RECIPE
-from dancelcm_cli.config.model_recipe import trained_recipe
+from dancelcm_cli.config.model_recipe import trained_recipe, write_model_recipe
 from dancelcm_cli.config.schema import ComputeConfig, DistillConfig, Recipe, TrainConfig
 from dancelcm_cli.core.pipeline import DancePipeline
 from dancelcm_cli.core.unet import DanceUNet
@@ -122,6 +121,6 @@ def save_model(
     """
     with atomic_folder(folder) as temporary:
         pipeline.save_pretrained(temporary)
-        (temporary / MODEL_RECIPE).write_text(trained_recipe(recipe), encoding="utf-8")
+        write_model_recipe(temporary, trained_recipe(recipe))
         if save_adapters is not None:
             save_adapters(temporary / "lora")

@@ -8,6 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from dancelcm_cli.app import app
+from dancelcm_cli.config.model_recipe import write_model_recipe
 from dancelcm_cli.errors import ConfigError, InputError, WeightsMissingError
 
 
@@ -137,3 +138,19 @@ def test_a_self_check_may_come_with_a_repeated_evaluation(truth: Path, tmp_path:
     again = evaluate("--repeat", tmp_path / "first", "--self-check", "--output", tmp_path / "again")
     assert again.exit_code == 0
     assert "PSNR of two ramps" in again.output
+
+
+def test_models_that_animate_in_other_ways_are_not_scored_together(
+    truth: Path, tmp_path: Path
+) -> None:
+    models = [tmp_path / name for name in ("small", "large")]
+    for model, toml in zip(models, ('extends = "tiny"', 'extends = "unianimate"'), strict=True):
+        model.mkdir()
+        write_model_recipe(model, toml)
+    arguments = ("--dataset", "folder", "--truth", truth, "--model", models[0], "--model")
+    result = evaluate(*arguments, models[1], "--output", tmp_path / "report")
+    assert isinstance(result.exception, ConfigError)
+    assert str(models[1]) in result.exception.message
+    assert not (tmp_path / "report").exists()
+    named = evaluate(*arguments, models[1], "--recipe", "tiny", "--output", tmp_path / "report")
+    assert isinstance(named.exception, InputError)  # it goes on, as far as the empty folders

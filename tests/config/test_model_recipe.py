@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 
 from dancelcm_cli.config.loading import load_recipe
-from dancelcm_cli.config.model_recipe import FILE, model_recipe, trained_recipe
+from dancelcm_cli.config.model_recipe import model_recipe, trained_recipe, write_model_recipe
 from dancelcm_cli.config.schema import Recipe
 
 
 def test_a_folder_has_the_recipe_that_lies_in_it(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text("")
-    assert model_recipe(tmp_path) == tmp_path / FILE
+    write_model_recipe(tmp_path, "seed = 3\n")
+    path = model_recipe(tmp_path)
+    assert path is not None and load_recipe(path).seed == 3
 
 
 @pytest.mark.parametrize("made", [True, False])
@@ -27,9 +28,9 @@ def test_a_model_is_used_as_it_was_trained_but_anywhere(name: str, tmp_path: Pat
     trained = load_recipe(
         name, ["seed=7", "device=cuda", "compute.precision=bfloat16", "evaluate.height=64"]
     )
-    (tmp_path / FILE).write_text(trained_recipe(trained))
-    usual = Recipe()
-    assert load_recipe(tmp_path / FILE) == replace(
+    write_model_recipe(tmp_path, trained_recipe(trained))
+    path, usual = model_recipe(tmp_path), Recipe()
+    assert path is not None and load_recipe(path) == replace(
         trained,
         seed=usual.seed,
         device=usual.device,
