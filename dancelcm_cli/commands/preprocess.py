@@ -151,7 +151,7 @@ def preprocess(
     given = _recipe_of(folder, recipe) if append else recipe
     resolved = resolve_recipe(given, settings, flags, model)
     if preview:
-        _preview(videos, output or Path(f"{videos.absolute().stem}-preview.mp4"), resolved)
+        _preview(videos, output, resolved)
         return
 
     from dancelcm_cli.preprocess.pipeline import preprocess_videos
@@ -211,10 +211,12 @@ def _engine(name: str, workers: int | None, videos: Path, output: Path) -> Engin
     return InProcess() if workers == 1 else LocalPool(workers)
 
 
-def _preview(video: Path, output: Path, recipe: Recipe) -> None:
+def _preview(video: Path, output: Path | None, recipe: Recipe) -> None:
     from dancelcm_cli.preprocess.preview import preview_video
+    from dancelcm_cli.preprocess.sources import preview_name
 
-    found = preview_video(video, output, recipe.preprocess, RichProgress(), recipe.device)
+    place = output or Path(preview_name(video.absolute()))
+    found = preview_video(video, place, recipe.preprocess, RichProgress(), recipe.device)
     print_result({"preview": found.path, **found.verdicts})
 
 

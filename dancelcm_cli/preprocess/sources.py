@@ -25,8 +25,9 @@ def find_videos(videos: Path, output: Path | None = None) -> list[Source]:
     """Return the video `videos`, or all that the folder `videos` holds at any depth.
 
     A folder of at least two pictures and no video is one, frame by frame. They come in natural
-    order (`clip 2` before `clip 10`). Left out is what is hidden or lies in a hidden folder, and
-    what lies in the folder `output`, which is written and may be one of those in `videos`.
+    order (`clip 2` before `clip 10`). Left out is what is hidden or lies in a hidden folder, what
+    lies in the folder `output`, which is written and may be one of those in `videos`, and the
+    preview of a video beside it.
 
     Raises:
         InputError: There is no video.
@@ -38,10 +39,14 @@ def find_videos(videos: Path, output: Path | None = None) -> list[Source]:
         )
     if videos.is_file() or _is_sequence(videos):
         return [Source(videos.absolute().name, videos)]
-    sources = [
-        Source(path.relative_to(videos).as_posix(), path)
+    found = [
+        path
         for path in _visible(videos, output)
         if (_is_sequence(path) if path.is_dir() else path.suffix.lower() in VIDEO_SUFFIXES)
+    ]
+    previews = {path.with_name(preview_name(path)) for path in found}
+    sources = [
+        Source(path.relative_to(videos).as_posix(), path) for path in found if path not in previews
     ]
     if not sources:
         raise InputError(
@@ -49,6 +54,11 @@ def find_videos(videos: Path, output: Path | None = None) -> list[Source]:
             hint=f"These are looked for: {' '.join(sorted(VIDEO_SUFFIXES))}, and folders of frames",
         )
     return sorted(sources, key=lambda source: natural_key(source.name))
+
+
+def preview_name(video: Path) -> str:
+    """Return what the preview of `video` is called, unless the user calls it otherwise."""
+    return f"{video.stem}-preview.mp4"
 
 
 def share_of(sources: list[Source], part: int, parts: int) -> list[Source]:

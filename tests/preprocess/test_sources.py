@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dancelcm_cli.data.images import natural_key
 from dancelcm_cli.errors import InputError
-from dancelcm_cli.preprocess.sources import find_videos, share_of
+from dancelcm_cli.preprocess.sources import find_videos, preview_name, share_of
 
 
 def test_videos_come_in_natural_order_from_any_depth(tmp_path: Path) -> None:
@@ -52,6 +52,12 @@ def test_a_folder_of_frames_is_one_video(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [source.name for source in find_videos(tmp_path)] == ["both/a.mp4", "dance"]
     assert [source.name for source in find_videos(tmp_path / "dance")] == ["dance"]
+
+
+def test_the_preview_of_a_video_is_no_source_of_its_own(tmp_path: Path) -> None:
+    for name in ("a.mov", preview_name(Path("a.mov")), "lonely-preview.mp4"):
+        (tmp_path / name).touch()
+    assert [source.name for source in find_videos(tmp_path)] == ["a.mov", "lonely-preview.mp4"]
 
 
 def test_a_folder_without_videos_is_an_error(tmp_path: Path) -> None:
