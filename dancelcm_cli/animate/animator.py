@@ -103,16 +103,16 @@ class Animator:
         self.recipe = recipe
         self.size = (recipe.preprocess.height, recipe.preprocess.width)
         self.options = SamplingOptions(
-            config.steps,
-            config.guidance_scale,
-            config.sampler,
-            config.teacher_grid,
-            config.noise_prior,
-            config.prior_timestep,
-            config.window,
-            config.overlap,
-            recipe.seed,
-            config.temperature,
+            num_inference_steps=config.steps,
+            guidance_scale=config.guidance_scale,
+            sampler=config.sampler,
+            teacher_grid=config.teacher_grid,
+            noise_prior=config.noise_prior,
+            prior_timestep=config.prior_timestep,
+            window=config.window,
+            overlap=config.overlap,
+            seed=recipe.seed,
+            temperature=config.temperature,
         )
         self.num_steps = len(self.pipeline.plan(self.options))
         self.small_decoder = self._small_decoder() if config.small_decoder else None

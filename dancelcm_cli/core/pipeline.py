@@ -276,16 +276,16 @@ class DancePipeline(DiffusionPipeline):  # type: ignore[misc]
             ConfigError: this model cannot sample like that.
         """
         options = SamplingOptions(
-            num_inference_steps,
-            guidance_scale,
-            sampler,
-            teacher_grid,
-            noise_prior,
-            prior_timestep,
-            window,
-            overlap,
-            seed_from(generator, seed),
-            temperature,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            sampler=sampler,
+            teacher_grid=teacher_grid,
+            noise_prior=noise_prior,
+            prior_timestep=prior_timestep,
+            window=window,
+            overlap=overlap,
+            seed=seed_from(generator, seed),
+            temperature=temperature,
         )
         poses = as_pose_pictures(pose)
         still = self.encode(
