@@ -20,6 +20,7 @@ from dancelcm_cli.core.model_folder import load_pipeline
 from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.perflow_scheduler import PeRFlowScheduler
 from dancelcm_cli.core.pipeline import DancePipeline
+from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
 from dancelcm_cli.data.shards import ShardReader
@@ -93,8 +94,13 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
     size, num_frames = picture_size(shards, vae, source.unet), max(config.num_frames)
     poses = pose_pictures(shards, size, recipe.compute)
     watched = watched_clips(shards, validation or training, size, num_frames, device)
+    options = SamplingOptions(seed=recipe.seed, temperature=recipe.animate.temperature)
     sampling = TeacherSampling(
-        config.teacher_steps, config.guidance_scale, noise_offset, recipe.seed
+        config.teacher_steps,
+        config.guidance_scale,
+        noise_offset,
+        options.seed,
+        options.temperature,
     )
 
     def beside(progress: Progress) -> list[Tensor]:
@@ -103,7 +109,7 @@ def prepare_student(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
 
     def validate(step: int) -> dict[str, float]:
         picture, made = picture_path(output, step), beside(SilentProgress())
-        return sample_figures(pipeline, watched, watched_steps, 1.0, recipe.seed, picture, made)
+        return sample_figures(pipeline, watched, watched_steps, options, picture, made)
 
     judged = max((n for n in watched_steps if n <= recipe.animate.steps), default=watched_steps[0])
     batches = ClipBatches(

@@ -19,6 +19,7 @@ from dancelcm_cli.core.model_folder import (
 )
 from dancelcm_cli.core.noise import sample_streams
 from dancelcm_cli.core.pipeline import DancePipeline
+from dancelcm_cli.core.sampling import SamplingOptions
 from dancelcm_cli.core.schedule import NoiseSchedule
 from dancelcm_cli.core.unet import DanceUNet
 from dancelcm_cli.data.bundled import bundled
@@ -96,13 +97,18 @@ def prepare_teacher(inputs: RunInputs, output: Path, recipe: Recipe) -> Prepared
             total += float(losses(average.network, held_out.part(step), "validation", 0.0)["loss"])
         return total / HELD_OUT_BATCHES
 
+    sampling = SamplingOptions(
+        guidance_scale=recipe.distill.guidance_scale,
+        seed=recipe.seed,
+        temperature=recipe.animate.temperature,
+    )
+
     def validate(step: int) -> dict[str, float]:
         figures = sample_figures(
             pipeline,
             watched,
             [WATCHED_STEPS],
-            recipe.distill.guidance_scale,
-            recipe.seed,
+            sampling,
             picture_path(output, step),
         )
         return {"validation_loss": held_out_loss()} | figures

@@ -32,6 +32,7 @@ class TeacherSampling:
     guidance_scale: float
     noise_offset: float
     seed: int
+    temperature: float
 
 
 def teacher_latents(
@@ -76,7 +77,7 @@ def _sample(
     reference, frames = conditions.reference_latents, range(conditions.pose.shape[2])
     shape = (reference.shape[1], reference.shape[2], reference.shape[3])
     noise = frame_noise(shape, frames, sampling.noise_offset, sampling.seed, "initial")
-    noise = noise[None].to(reference.device)
+    noise = sampling.temperature * noise[None].to(reference.device)
 
     def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         scale = sampling.guidance_scale

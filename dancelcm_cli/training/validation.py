@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +51,13 @@ def sample_figures(
     pipeline: DancePipeline,
     watched: WatchedClips,
     steps: Sequence[int],
-    guidance_scale: float,
-    seed: int,
+    options: SamplingOptions,
     picture: Path,
     teacher: Sequence[Tensor] = (),
 ) -> dict[str, float]:
     """Animate the clips at each number of `steps`; write a strip, and a film beside it.
 
+    `options` say all else about the sampling.
     `teacher` holds the latents `(C, F, h, w)` that a teacher made of each clip; it is measured and
     shown beside the network.
 
@@ -69,8 +69,7 @@ def sample_figures(
     true_latents = [clip.latents[0] for clip in watched.clips]
     samples = {
         str(count): [
-            pipeline.denoise(c, SamplingOptions(count, guidance_scale, seed=seed))[0]
-            for c in conditions
+            pipeline.denoise(c, replace(options, num_inference_steps=count))[0] for c in conditions
         ]
         for count in steps
     }

@@ -21,7 +21,7 @@ from dancelcm_cli.training.preparation import watched_clips
 from dancelcm_cli.training.teacher_samples import TeacherSampling, teacher_latents
 from dancelcm_cli.training.validation import WatchedClips
 
-SAMPLING = TeacherSampling(steps=3, guidance_scale=2.5, noise_offset=0.1, seed=7)
+SAMPLING = TeacherSampling(steps=3, guidance_scale=2.5, noise_offset=0.1, seed=7, temperature=0.7)
 
 
 @pytest.fixture
@@ -62,8 +62,9 @@ def test_a_teacher_samples_as_its_pipeline_does(
     tmp_path: Path, pipeline: DancePipeline, watched: WatchedClips
 ) -> None:
     made = sampled(tmp_path / "teacher.safetensors", pipeline, watched)
+    options = SamplingOptions(3, 2.5, seed=7, temperature=0.7)
     for latents, clip in zip(made, watched.clips, strict=True):
-        wanted = pipeline.denoise(clip.conditions, SamplingOptions(3, 2.5, seed=7))[0]
+        wanted = pipeline.denoise(clip.conditions, options)[0]
         torch.testing.assert_close(latents, wanted)
 
 
@@ -76,7 +77,14 @@ def test_a_resumed_run_takes_what_was_kept(
 
 
 @pytest.mark.parametrize(
-    "change", [{"steps": 4}, {"guidance_scale": 1.0}, {"noise_offset": 0.0}, {"seed": 8}]
+    "change",
+    [
+        {"steps": 4},
+        {"guidance_scale": 1.0},
+        {"noise_offset": 0.0},
+        {"seed": 8},
+        {"temperature": 1.0},
+    ],
 )
 def test_other_settings_make_other_samples(
     tmp_path: Path, pipeline: DancePipeline, watched: WatchedClips, change: dict[str, float]

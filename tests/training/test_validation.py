@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from dancelcm_cli.data.video import read_frames
 from dancelcm_cli.training.batches import clip_sample
 from dancelcm_cli.training.strips import SHOWN_FRAMES, TITLE_HEIGHT
 from dancelcm_cli.training.validation import WatchedClips, psnr, sample_figures
+
+OPTIONS = SamplingOptions(temperature=0.7)
 
 
 @pytest.mark.parametrize("difference", [1, 16, 255])
@@ -60,7 +63,7 @@ def test_figures_measure_each_number_of_steps_beside_reference_and_teacher(
 ) -> None:
     pipeline, picture = load_pipeline(teacher), tmp_path / "samples" / "step-000001.png"
     halved = [0.5 * clip.latents[0] for clip in watched.clips]
-    figures = sample_figures(pipeline, watched, [1, 2], 1.0, 0, picture, halved)
+    figures = sample_figures(pipeline, watched, [1, 2], OPTIONS, picture, halved)
     kinds = ("reference", "1", "2", "teacher")
     assert list(figures) == [*(f"psnr_{k}" for k in kinds), *(f"spread_{k}" for k in kinds[1:])]
     truth = [decode_latents(pipeline.vae, clip.latents[0]) for clip in watched.clips]
@@ -68,17 +71,19 @@ def test_figures_measure_each_number_of_steps_beside_reference_and_teacher(
     pairs = zip(repeated, truth, strict=True)
     assert figures["psnr_reference"] == pytest.approx(np.mean([psnr(r, t) for r, t in pairs]))
     assert figures["spread_teacher"] == pytest.approx(0.5)
-    made = [pipeline.denoise(clip.conditions, SamplingOptions(2)) for clip in watched.clips]
+    in_two = replace(OPTIONS, num_inference_steps=2)
+    made = [pipeline.denoise(clip.conditions, in_two) for clip in watched.clips]
     true = torch.cat([clip.latents for clip in watched.clips])
     assert figures["spread_2"] == pytest.approx(float(torch.cat(made).std() / true.std()))
-    assert sample_figures(pipeline, watched, [1, 2], 1.0, 0, picture, halved) == figures
+    assert sample_figures(pipeline, watched, [1, 2], OPTIONS, picture, halved) == figures
 
 
 def test_true_latents_are_shown_without_error_and_with_their_whole_spread(
     teacher: Path, watched: WatchedClips, tmp_path: Path
 ) -> None:
     truth = [clip.latents[0] for clip in watched.clips]
-    figures = sample_figures(load_pipeline(teacher), watched, [], 1.0, 0, tmp_path / "x.png", truth)
+    pipeline, picture = load_pipeline(teacher), tmp_path / "x.png"
+    figures = sample_figures(pipeline, watched, [], OPTIONS, picture, truth)
     assert figures["psnr_teacher"] > 140  # the bound for equal frames
     assert figures["spread_teacher"] == pytest.approx(1)
 
@@ -88,7 +93,7 @@ def test_a_validation_leaves_a_strip_and_a_film_of_the_same_columns(
 ) -> None:
     pipeline, picture = load_pipeline(teacher), tmp_path / "samples" / "step-000001.png"
     truth = [clip.latents[0] for clip in watched.clips]
-    sample_figures(pipeline, watched, [1, 2], 1.0, 0, picture, truth)
+    sample_figures(pipeline, watched, [1, 2], OPTIONS, picture, truth)
     strip = np.asarray(Image.open(picture))
     moving = ("pose", "1 step", "2 steps", "teacher", "truth")
     assert strip.shape == (TITLE_HEIGHT + 2 * 64, (1 + SHOWN_FRAMES * len(moving)) * 64, 3)
