@@ -175,6 +175,22 @@ def test_a_student_is_an_average_with_segments_and_face_tokens_that_leaves_its_t
     assert not torch.equal(student.unet.conv_out.weight, network)
 
 
+@pytest.mark.parametrize("start", [train_teacher, distill_student])
+def test_validations_sample_at_the_temperature_of_the_recipe(
+    start: Start, tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
+) -> None:
+    def spreads(temperature: float) -> dict[str, float]:
+        recipe = make_recipe(
+            "train.steps=1", "distill.steps=1", f"animate.temperature={temperature}"
+        )
+        summary = start(shards, tmp_path / str(temperature), teacher, recipe, SILENT, resume=False)
+        return {name: value for name, value in summary.metrics.items() if "spread" in name}
+
+    cool, warm = spreads(0.5), spreads(1.0)
+    assert cool["spread_8"] < warm["spread_8"]  # a step or two of this network hardly feel it
+    assert all(cool[name] != warm[name] for name in warm)
+
+
 def test_the_model_is_that_of_the_best_validation(
     tmp_path: Path, shards: Path, teacher: Path, make_recipe: MakeRecipe
 ) -> None:
