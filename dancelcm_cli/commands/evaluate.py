@@ -225,7 +225,7 @@ def _common_recipe(
     places: Sequence[Path | None] = models or (None,)
     first, *others = (resolve_recipe(recipe, settings, flags, place) for place in places)
     for model, other in zip(models[1:], others, strict=True):
-        if _animation(other) != _animation(first):
+        if _animates_otherwise(other, first):
             raise ConfigError(
                 f"The models must animate in one way, got other picture sizes or settings of"
                 f" `animate` in the recipe of {model} than in that of {models[0]}.",
@@ -235,10 +235,12 @@ def _common_recipe(
     return first
 
 
-def _animation(recipe: Recipe) -> object:
-    """Return the settings that animations depend on, but for the steps, which --steps says."""
-    size = recipe.preprocess
-    return replace(recipe.animate, steps=1), size.height, size.width, size.fit, size.face_size
+def _animates_otherwise(one: Recipe, other: Recipe) -> bool:
+    """Tell whether two recipes animate differently, but for the steps, which --steps says."""
+    from dancelcm_cli.evaluate.generation import animation_settings
+
+    alike = replace(one, animate=replace(one.animate, steps=other.animate.steps))
+    return animation_settings(alike) != animation_settings(other)
 
 
 @contextmanager

@@ -76,6 +76,13 @@ def describe_making(maker: Maker) -> dict[str, object]:
         "format_version": FORMAT_VERSION,
         "model": folder_sha256(maker.model),
         "seed": recipe.seed,
+        **animation_settings(recipe),
+    }
+
+
+def animation_settings(recipe: Recipe) -> dict[str, object]:
+    """Return the settings that animations depend on, by section."""
+    return {
         "animate": asdict(recipe.animate),
         "preprocess": {name: getattr(recipe.preprocess, name) for name in SIZES},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 from safetensors.torch import save_file
 
-from dancelcm_cli.config.model_recipe import model_recipe
+from dancelcm_cli.config.model_recipe import model_recipe, write_model_recipe
 from dancelcm_cli.config.schema import FaceTokens
 from dancelcm_cli.core.lora import merge_adapters, save_adapters
 from dancelcm_cli.core.lora_student import (
@@ -139,7 +138,7 @@ def convert_lora(file: Path, teacher: Path, output: Path, progress: Progress) ->
         parameters = save(pipeline, temporary)
         recipe = model_recipe(teacher)
         if recipe is not None:
-            shutil.copyfile(recipe, temporary / recipe.name)
+            write_model_recipe(temporary, recipe.read_text(encoding="utf-8"))
         advance(1, "")
     return Converted(output, parameters)
 
